@@ -1,0 +1,86 @@
+#include "base/control_socket.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace bulkhead {
+namespace {
+
+using FdBuffer = std::array<std::byte, CMSG_SPACE(kMaxControlFds * sizeof(int))>;
+
+std::vector<UniqueFd> take_fds(msghdr& header) {
+  std::vector<UniqueFd> fds;
+  for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(part) + i * sizeof(int), sizeof fd);
+      fds.emplace_back(fd);
+    }
+  }
+  return fds;
+}
+
+}  // namespace
+
+Result<std::array<UniqueFd, 2>> make_control_pair() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0)
+    return fail_errno(errno, "make a control socket");
+  return std::array<UniqueFd, 2>{UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+Result<> send_packet(const UniqueFd& socket, std::span<const std::byte> bytes, std::span<const int> fds) {
+  if (bytes.size() > kMaxControlMessage || fds.size() > kMaxControlFds)
+    return fail(Cause::BadInput, EMSGSIZE, "control message too large");
+  iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  alignas(cmsghdr) FdBuffer buffer{};
+  if (!fds.empty()) {
+    header.msg_control = buffer.data();
+    header.msg_controllen = CMSG_SPACE(fds.size_bytes());
+    cmsghdr* rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(fds.size_bytes());
+    std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
+  }
+  ssize_t sent = 0;
+  do sent = ::sendmsg(socket.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT);
+  while (sent < 0 && errno == EINTR);
+  if (sent < 0) return fail_errno(errno, "send a control message");
+  return {};
+}
+
+Result<std::optional<Packet>> receive_packet(const UniqueFd& socket) {
+  // One byte more than allowed, so that a packet of just the limit is told from a longer one.
+  std::string bytes(kMaxControlMessage + 1, '\0');
+  iovec part{bytes.data(), bytes.size()};
+  alignas(cmsghdr) FdBuffer buffer{};
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = buffer.data();
+  header.msg_controllen = buffer.size();
+  ssize_t got = 0;
+  do got = ::recvmsg(socket.get(), &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  while (got < 0 && errno == EINTR);
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return std::nullopt;
+  if (got < 0) return fail_errno(errno, "receive a control message");
+  Packet packet{.bytes = {}, .fds = take_fds(header)};
+  // No message of ours is empty, so this is the end of the connection (or a peer that breaks the rule).
+  if (got == 0) return fail(Cause::PeerBroken, 0, "the peer closed the control socket");
+  if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
+    return fail(Cause::PeerBroken, EMSGSIZE, "control message or its descriptors exceed the limit");
+  bytes.resize(static_cast<std::size_t>(got));
+  packet.bytes = std::move(bytes);
+  return packet;
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,96 @@
+#include "handler-host/lockdown/lockdown.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "handler-host/lockdown/limits.h"
+#include "handler-host/lockdown/privileges.h"
+
+namespace bulkhead::host {
+namespace {
+
+constexpr std::size_t kCommandNameBytes = 15;  // TASK_COMM_LEN without its NUL
+
+void set_command_name(std::string_view visible_name) {
+  ::prctl(PR_SET_NAME, command_name(visible_name).c_str(), 0, 0, 0);
+}
+
+Result<> close_other_fds(int first) {
+  if (::close_range(static_cast<unsigned>(first), ~0u, 0) != 0)
+    return fail_errno(errno, "close inherited descriptors");
+  return {};
+}
+
+Result<> clear_environment() {
+  if (::clearenv() != 0) return fail_errno(ENOMEM, "clear the environment");
+  return {};
+}
+
+// A write to a reader that is gone, or beyond a file's size limit, shall be an error, not a death.
+void ignore_signals() {
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
+}
+
+// Reclaim for our own allocations must not wait for I/O that we are to serve. Needs CAP_SYS_RESOURCE.
+void become_io_flusher() {
+  ::prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+}
+
+// Pages stay once touched: swapping them in could need this very LUN. Only with an unlimited allowance, else
+// every later mmap() would count in full against it and fail.
+void lock_memory(bool unlimited) {
+  if (unlimited) ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+}
+
+Result<> forbid_new_privileges() {
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno(errno, "set no_new_privs");
+  return {};
+}
+
+// No core file with initiators' data, no ptrace by our own uid. After the change of uid, which resets it.
+Result<> forbid_dumps() {
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return fail_errno(errno, "become not dumpable");
+  return {};
+}
+
+}  // namespace
+
+std::string command_name(std::string_view visible_name) {
+  std::string_view label = visible_name;
+  if (const std::size_t colon = label.find(": "); colon != std::string_view::npos)
+    label.remove_prefix(colon + 2);
+  if (const std::size_t slash = label.rfind('/'); label == visible_name && slash != std::string_view::npos)
+    label.remove_prefix(slash + 1);  // a program's path, not a name given by the supervisor
+  constexpr std::string_view kPrefix = "tcmu:";
+  const std::size_t room = kCommandNameBytes - kPrefix.size();
+  if (label.size() > room) label.remove_prefix(label.size() - room);
+  return std::string(kPrefix) += label;
+}
+
+Result<> lock_down(const LockdownPlan& plan) {
+  set_command_name(plan.visible_name);
+  ignore_signals();
+  ::umask(077);
+  if (auto done = clear_environment(); !done) return done;
+  if (auto done = close_other_fds(plan.first_unwanted_fd); !done) return done;
+  // These want privileges that go next.
+  const bool unlimited = raise_memory_lock_limit();
+  lock_memory(unlimited);
+  become_io_flusher();
+  if (auto done = lower_limits(); !done) return done;
+  // Namespaces and an empty root belong here: they need privileges too.
+  if (auto done = drop_privileges(plan.uid); !done) return done;
+  if (auto done = forbid_new_privileges(); !done) return done;
+  // Landlock and seccomp belong here: they need no_new_privs and no privilege. The filter is tightened a
+  // second time after the handler's open (runtime/host.cc).
+  return forbid_dumps();
+}
+
+}  // namespace bulkhead::host

@@ -1,0 +1,29 @@
+#include "handler-host/runtime/arguments.h"
+
+#include <gmock/gmock.h>
+
+#include <vector>
+
+namespace bulkhead::host {
+namespace {
+
+Result<Arguments> parse(std::vector<const char*> arguments) {
+  return parse_arguments(arguments);
+}
+
+TEST(Arguments, AreAVisibleNameAndPerhapsAUid) {
+  EXPECT_EQ(parse({"tcmu-host: file/d0"})->visible_name, "tcmu-host: file/d0");
+  EXPECT_FALSE(parse({"tcmu-host: file/d0"})->uid);
+  EXPECT_EQ(parse({"x", "--uid=1234"})->uid, 1234u);
+}
+
+TEST(Arguments, RefuseEverythingElse) {
+  for (const char* argument : {"--help", "--uid", "--uid=", "--uid=0", "--uid=-1", "--uid=x", "--uid=1x",
+                               "--uid=4294967295", "--uid=4294967296", "extra"})
+    EXPECT_FALSE(parse({"x", argument})) << argument;
+  EXPECT_FALSE(parse({"x", "--uid=1", "--uid=2"}));
+  EXPECT_THAT(parse({"x", "--uid=0"}).error().what, ::testing::HasSubstr("a user id above 0"));
+}
+
+}  // namespace
+}  // namespace bulkhead::host

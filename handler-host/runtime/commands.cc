@@ -1,0 +1,63 @@
+#include "handler-host/runtime/commands.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <span>
+
+namespace bulkhead::host {
+
+Result<bool> Commands::start_all(scsi::LogicalUnit& unit) {
+  bool any = false;
+  // Bounded: what is submitted meanwhile waits until completions have been published.
+  for (std::uint32_t i = 0; i < channel_.slots(); ++i) {
+    auto submission = channel_.take();
+    if (!submission) return std::unexpected(std::move(submission.error()));
+    if (!*submission) break;
+    any = true;
+    if (auto started = start(**submission, unit); !started)
+      return std::unexpected(std::move(started.error()));
+  }
+  return any;
+}
+
+Result<> Commands::start(const Submission& submission, scsi::LogicalUnit& unit) {
+  const channel::Slot& request = submission.request;
+  Running& command = table_[submission.slot.value];
+  if (command.busy)
+    return fail(Cause::PeerBroken, EPROTO,
+                fmt::format("channel: slot {} was submitted while its command (cmd_id {}) is under way",
+                            submission.slot.value, request.cmd_id));
+  command.owner = this;
+  command.slot = submission.slot.value;
+  command.generation = request.generation;
+  command.busy = true;
+  std::ranges::copy(request.cdb, command.cdb_copy.begin());
+  command.cdb =
+      std::span(command.cdb_copy).first(std::min<std::size_t>(request.cdb_bytes, channel::kCdbBytes));
+  command.cdb_bytes = request.cdb_bytes;
+  command.data = submission.data;
+  command.direction = request.direction;
+  command.replays = request.replays;
+  ++under_way_;
+  unit.execute(command);
+  return {};
+}
+
+void Commands::answer(Running& command, const scsi::Reply& reply) noexcept {
+  BULKHEAD_CHECK(command.busy && reply.sense_bytes <= channel::kSenseBytes &&
+                 reply.data_bytes <= command.data.size());
+  channel::CompletionEntry entry{};
+  entry.slot = command.slot;
+  entry.generation = command.generation;
+  entry.data_bytes = reply.data_bytes;
+  entry.scsi_status = reply.status;
+  entry.sense_bytes = reply.sense_bytes;
+  std::copy_n(reply.sense.begin(), reply.sense_bytes, entry.sense);
+  command.busy = false;
+  --under_way_;
+  channel_.put(entry);
+}
+
+}  // namespace bulkhead::host

@@ -1,0 +1,39 @@
+// What the host does for its handler: the implementation of handler::Services.
+//
+// Threads: see there.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "handler-host/api/handler.h"
+#include "handler-host/runtime/control_client.h"
+#include "handler-host/runtime/counters.h"
+#include "handler-host/runtime/event_loop.h"
+#include "handler-host/runtime/journal.h"
+
+namespace bulkhead::host {
+
+class DeviceServices final : public handler::Services {
+ public:
+  DeviceServices(EventLoop& loop, ControlClient& control, Journal& journal)
+      : loop_(loop), control_(control), journal_(journal), counters_(loop, control) {}
+
+  [[nodiscard]] Result<UniqueFd> open_file(const handler::FileRequest& request) override;
+  void watch(int fd, std::uint32_t events, std::move_only_function<void()> ready) override;
+  void unwatch(int fd) override { loop_.unwatch(fd); }
+  void post(std::move_only_function<void()> work) override { loop_.post(std::move(work)); }
+  void after(std::uint32_t delay_ms, std::move_only_function<void()> work) override;
+  void log(handler::LogLevel level, std::string_view text) override { journal_.log(level, text); }
+  void count(std::string_view name, std::uint64_t amount) override { counters_.count(name, amount); }
+
+  void tell_counters() { counters_.tell(); }
+
+ private:
+  EventLoop& loop_;
+  ControlClient& control_;
+  Journal& journal_;
+  Counters counters_;
+};
+
+}  // namespace bulkhead::host

@@ -1,0 +1,213 @@
+#include "handler-host/runtime/server.h"
+
+#include <fmt/format.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace bulkhead::host {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Within the 10 s that a manifest gives a close.
+constexpr milliseconds kDrainPatience{8'000};
+// For the last flush when nobody is there any more to end us.
+constexpr unsigned kLastFlushSeconds = 60;
+// A steady stream of commands must not keep the control socket and the handler's descriptors from being
+// looked at.
+constexpr unsigned kRoundsBetweenPolls = 8;
+
+[[noreturn]] void end_broken(const Error& error) {
+  end_process(error.cause == Cause::TimedOut ? ExitCode::TimedOut : ExitCode::ProtocolBroken, error.what);
+}
+
+}  // namespace
+
+Server::Server(const ServerParts& parts) : parts_(parts), commands_(parts.channel) {
+  parts_.loop.watch(parts_.channel.doorbell().get(), EPOLLIN,
+                    [this](std::uint32_t events) { doorbell_rang(events); });
+  parts_.loop.watch(parts_.control.socket().get(), EPOLLIN, [this](std::uint32_t) { read_control(); });
+}
+
+Server::~Server() {
+  parts_.loop.unwatch(parts_.channel.doorbell().get());
+  parts_.loop.unwatch(parts_.control.socket().get());
+}
+
+ExitCode Server::run() {
+  tell_facts();
+  // What came while the handler opened.
+  if (parts_.control.has_set_aside()) parts_.loop.post([this] { read_control(); });
+  while (!finished()) {
+    end_if_too_late();
+    serve_round();
+  }
+  return close_device();
+}
+
+void Server::serve_round() {
+  const Phase before = phase_;
+  bool any = false;
+  if (phase_ != Phase::SupervisorGone) {
+    auto started = commands_.start_all(parts_.unit);
+    if (!started) end_broken(started.error());
+    any = *started;
+  }
+  drained_ = !any;
+  // Handlers hand their batch to the kernel here, and often have the answers at once.
+  parts_.loop.run_posted();
+  parts_.channel.publish();
+  tell_changed_facts();
+  if (phase_ != before) return;  // by work posted: the end wants a round of its own before any sleep
+  if (!any) {
+    rounds_without_poll_ = 0;
+    sleep();
+  } else if (++rounds_without_poll_ >= kRoundsBetweenPolls) {
+    rounds_without_poll_ = 0;
+    parts_.loop.wait(milliseconds(0));
+  }
+}
+
+void Server::sleep() {
+  if (finished()) return;
+  std::optional<milliseconds> limit;
+  if (phase_ != Phase::Serving)
+    limit = std::max(std::chrono::ceil<milliseconds>(end_by_ - EventLoop::Clock::now()), milliseconds(0));
+  if (phase_ == Phase::SupervisorGone) return parts_.loop.wait(limit);
+  if (!parts_.channel.prepare_sleep()) return;
+  parts_.loop.wait(limit);
+  parts_.channel.wake();
+}
+
+void Server::end_if_too_late() {
+  if (phase_ == Phase::Serving || EventLoop::Clock::now() < end_by_) return;
+  const std::string text = fmt::format("{} commands did not end within {} s of the request to close",
+                                       commands_.under_way(), kDrainPatience.count() / 1000);
+  if (phase_ == Phase::Closing) answer(close_id_, fail(Cause::TimedOut, ETIMEDOUT, text));
+  end_process(ExitCode::TimedOut, text);
+}
+
+void Server::doorbell_rang(std::uint32_t events) {
+  if ((events & EPOLLIN) != 0) return parts_.channel.drain();
+  // Nobody holds the other end. The control socket tells what to do; here it would only keep us awake.
+  parts_.loop.unwatch(parts_.channel.doorbell().get());
+}
+
+void Server::read_control() {
+  while (phase_ != Phase::SupervisorGone) {
+    auto received = parts_.control.receive();
+    if (!received && supervisor_gone(received.error())) return begin_end(Phase::SupervisorGone);
+    if (!received) end_broken(received.error());
+    if (!*received) return;
+    handle((*received)->message);
+  }
+}
+
+void Server::handle(const control::Message& message) {
+  using control::Message;
+  switch (message.kind_case()) {
+    case Message::kResize:
+      return resize(message.resize());
+    case Message::kSetWriteCache:
+      return set_write_cache(message.set_write_cache());
+    case Message::kIdentity:
+      return parts_.identity.answered(message.identity());
+    case Message::kFileOpened:
+      return;  // later than its question waited; the descriptor is closed with the packet
+    case Message::kClose:
+      close_id_ = message.close().id();
+      return begin_end(Phase::Closing);
+    default:
+      end_process(ExitCode::ProtocolBroken,
+                  fmt::format("the supervisor sent message {} while this host serves a device",
+                              static_cast<int>(message.kind_case())));
+  }
+}
+
+void Server::resize(const control::Resize& request) {
+  Result<> result;
+  if (request.size_bytes() == 0 || request.size_bytes() % parts_.block_bytes != 0)
+    result = fail(
+        Cause::BadInput, EINVAL,
+        fmt::format("a LUN of {} bytes is not possible with blocks of {} bytes: use a multiple of the block "
+                    "size",
+                    request.size_bytes(), parts_.block_bytes));
+  else
+    result = parts_.device.resize({request.size_bytes()});
+  if (result) {
+    parts_.size = {request.size_bytes()};
+    parts_.unit.resized(parts_.size);
+  }
+  answer(request.id(), result);
+  if (result) tell_facts();
+}
+
+void Server::set_write_cache(const control::SetWriteCache& request) {
+  parts_.unit.set_write_cache(request.on());
+  answer(request.id(), {});
+  tell_facts();
+}
+
+void Server::begin_end(Phase phase) {
+  if (phase_ == Phase::Serving) end_by_ = EventLoop::Clock::now() + kDrainPatience;
+  phase_ = phase;
+  drained_ = false;
+  if (phase == Phase::SupervisorGone) parts_.loop.unwatch(parts_.control.socket().get());
+}
+
+bool Server::finished() const {
+  return phase_ != Phase::Serving && drained_ && commands_.under_way() == 0 && parts_.unit.under_way() == 0;
+}
+
+ExitCode Server::close_device() {
+  parts_.channel.publish();
+  if (phase_ == Phase::SupervisorGone) ::alarm(kLastFlushSeconds);
+  Result<> closed = parts_.device.close();
+  if (phase_ == Phase::Closing)
+    answer(close_id_, closed);
+  else if (!closed)
+    end_process(ExitCode::CloseFailed, closed.error().what);
+  return closed ? ExitCode::Done : ExitCode::CloseFailed;
+}
+
+void Server::answer(std::uint64_t id, const Result<>& result) {
+  control::Message message;
+  control::Done& done = *message.mutable_done();
+  done.set_id(id);
+  if (!result) {
+    done.mutable_failure()->set_sys_errno(errno_of(result.error()));
+    done.mutable_failure()->set_text(result.error().what);
+  }
+  send(message);
+}
+
+control::Message Server::facts() const {
+  control::Message message;
+  control::DeviceFacts& told = *message.mutable_device_facts();
+  told.set_read_only(parts_.unit.read_only());
+  told.set_write_cache(parts_.unit.write_cache());
+  told.set_size_bytes(parts_.size.value);
+  return message;
+}
+
+void Server::tell_facts() {
+  told_write_cache_ = parts_.unit.write_cache();
+  send(facts());
+}
+
+void Server::tell_changed_facts() {
+  const bool write_cache = parts_.unit.write_cache();
+  // Must not wait here; if the socket is full, the next round tries again.
+  if (write_cache != told_write_cache_ && parts_.control.try_send(facts())) told_write_cache_ = write_cache;
+}
+
+void Server::send(const control::Message& message) {
+  auto sent = parts_.control.send(message);
+  // Gone: read_control() sees the same and ends in good order.
+  if (!sent && !supervisor_gone(sent.error())) end_broken(sent.error());
+}
+
+}  // namespace bulkhead::host

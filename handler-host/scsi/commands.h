@@ -1,0 +1,32 @@
+// The commands: each takes a task that dispatch has let through, and is entered in a device type's opcode
+// table.
+#pragma once
+
+#include "handler-host/scsi/opcode_table.h"
+
+namespace bulkhead::scsi {
+
+// Medium (read_write.cc, write_same.cc, unmap.cc, flush.cc). They find LBA and length where CDBs of their
+// length have them, so one function serves all the lengths.
+Flow read_blocks(Task& task);
+Flow write_blocks(Task& task);
+Flow write_same(Task& task);
+Flow unmap(Task& task);
+Flow synchronize_cache(Task& task);
+
+// The unit (inquiry.cc, capacity.cc, status.cc, rsoc.cc).
+Flow inquiry(Task& task);
+Flow read_capacity_10(Task& task);
+Flow read_capacity_16(Task& task);
+Flow test_unit_ready(Task& task);
+Flow request_sense(Task& task);
+Flow start_stop_unit(Task& task);
+Flow report_supported_opcodes(Task& task);
+
+// Mode pages (mode_sense.cc, mode_select.cc).
+Flow mode_sense_6(Task& task);
+Flow mode_sense_10(Task& task);
+Flow mode_select_6(Task& task);
+Flow mode_select_10(Task& task);
+
+}  // namespace bulkhead::scsi

@@ -1,0 +1,26 @@
+// What every command with an LBA and a number of blocks checks first.
+#pragma once
+
+#include <optional>
+
+#include "handler-host/scsi/cdb.h"
+#include "handler-host/scsi/sense.h"
+#include "handler-host/scsi/unit.h"
+
+namespace bulkhead::scsi {
+
+// LOGICAL BLOCK ADDRESS OUT OF RANGE if any of it is not on the medium; with a pointer to the LBA field.
+// `cdb_bytes`: the command's CDB length.
+[[nodiscard]] inline std::optional<Sense> refuse_outside(const Unit& unit, const Extent& extent,
+                                                         std::size_t cdb_bytes) {
+  if (unit.contains(extent)) return std::nullopt;
+  Sense sense = illegal_request(asc::kLbaOutOfRange);
+  sense.field = FieldPointer{FieldPointer::Where::Cdb, extent_fields(cdb_bytes).lba_byte, std::nullopt};
+  return sense;
+}
+
+[[nodiscard]] inline BlockRange range_of(const Extent& extent) {
+  return {extent.first.value, extent.first.value + extent.count.value};
+}
+
+}  // namespace bulkhead::scsi

@@ -1,0 +1,42 @@
+#include "handler-host/scsi/logical_unit.h"
+
+#include <utility>
+
+#include "handler-host/scsi/device_type.h"
+#include "handler-host/scsi/unit.h"
+
+namespace bulkhead::scsi {
+
+class LogicalUnit::Impl {
+ public:
+  Impl(handler::Device& device, handler::Services& services, IdentitySource& identity, Parameters parameters)
+      : unit(device, services, identity, std::move(parameters), disk()) {}
+  Unit unit;
+};
+
+LogicalUnit::LogicalUnit(handler::Device& device, handler::Services& services, IdentitySource& identity,
+                         Parameters parameters)
+    : impl_(std::make_unique<Impl>(device, services, identity, std::move(parameters))) {}
+
+LogicalUnit::~LogicalUnit() = default;
+
+void LogicalUnit::execute(Command& command) {
+  impl_->unit.execute(command);
+}
+void LogicalUnit::resized(ByteCount size) {
+  impl_->unit.resized(size);
+}
+void LogicalUnit::set_write_cache(bool on) {
+  impl_->unit.set_write_cache(on);
+}
+bool LogicalUnit::write_cache() const {
+  return impl_->unit.write_cache();
+}
+bool LogicalUnit::read_only() const {
+  return impl_->unit.geometry().read_only;
+}
+std::size_t LogicalUnit::under_way() const {
+  return impl_->unit.under_way();
+}
+
+}  // namespace bulkhead::scsi

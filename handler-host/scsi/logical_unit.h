@@ -1,0 +1,99 @@
+// The SCSI command set over a block device: what turns CDBs into reads, writes and answers.
+//
+// Threads: the host's loop thread only. Never blocks. Memory: everything execute() needs is reserved when the
+// logical unit is made; the data path allocates nothing.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/error.h"
+#include "base/quantity.h"
+#include "handler-host/api/handler.h"
+#include "proto/channel_abi.h"
+
+namespace bulkhead::scsi {
+
+// The answer to one command. data_bytes: how much of the start of the buffer is valid, for the initiator.
+struct Reply {
+  std::uint8_t status = 0;  // SAM-5 5.3.1
+  std::uint8_t sense_bytes = 0;
+  std::uint32_t data_bytes = 0;
+  std::array<std::uint8_t, channel::kSenseBytes> sense{};
+};
+
+// One command, owned by the host's runtime; it and its buffer stay until complete().
+class Command {
+ public:
+  std::span<const std::uint8_t> cdb;  // hostile; at most channel::kCdbBytes of it
+  std::uint16_t cdb_bytes = 0;        // its true length
+  std::span<std::byte> data;          // as long as the initiator's side expects to move, either way
+  channel::Direction direction = channel::Direction::None;
+  std::uint32_t replays = 0;  // above 0: it may have been executed before, wholly or in part
+
+  // Called exactly once; the command must not be touched afterwards. The callee must not call the logical
+  // unit from here: what waited for this command is only started after it returns.
+  virtual void complete(const Reply& reply) noexcept = 0;
+
+ protected:
+  ~Command() = default;
+};
+
+// How the LUN names itself, from configfs (wwn/), which only the supervisor can read.
+struct Identity {
+  std::string unit_serial;  // empty: not set
+  std::string vendor;       // empty: ours
+  std::string product;
+  std::string revision;
+};
+class IdentitySource {
+ public:
+  // Asks; the answer comes on the loop thread, also at a deadline (TimedOut).
+  virtual void ask(std::move_only_function<void(Result<Identity>)> answer) = 0;
+
+ protected:
+  ~IdentitySource() = default;
+};
+
+struct Parameters {
+  std::string device;  // for messages
+  std::string config;  // shown to initiators in VPD 83h: "SUBTYPE/...", as tcmu-runner shows it
+  ByteCount size;      // what configfs says, a multiple of block_bytes
+  std::uint32_t block_bytes = 512;
+  std::uint32_t max_sectors = 0;             // hw_max_sectors in blocks; 0: no limit stated
+  std::uint32_t largest_transfer_bytes = 0;  // what the channel can carry for one command
+  std::uint32_t max_commands = 0;            // under way at once
+};
+
+class LogicalUnit {
+ public:
+  LogicalUnit(handler::Device& device, handler::Services& services, IdentitySource& identity,
+              Parameters parameters);
+  ~LogicalUnit();  // with nothing under way
+  LogicalUnit(const LogicalUnit&) = delete;
+  LogicalUnit& operator=(const LogicalUnit&) = delete;
+
+  // Starts a command; complete() may be called before execute() returns.
+  void execute(Command& command);
+
+  // The device was resized: new commands see the size, initiators a CAPACITY DATA HAS CHANGED unit attention.
+  void resized(ByteCount size);
+  // Off: every write is durable when answered. Initiators switch it too (MODE SELECT): write_cache() tells.
+  // Lasts as long as this object: whoever replaces this host must set it again.
+  void set_write_cache(bool on);
+  [[nodiscard]] bool write_cache() const;
+  [[nodiscard]] bool read_only() const;
+  // Commands started and not completed.
+  [[nodiscard]] std::size_t under_way() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bulkhead::scsi

@@ -1,0 +1,59 @@
+#include "handler-host/scsi/mode_pages.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "handler-host/scsi/unit.h"
+
+namespace bulkhead::scsi {
+namespace {
+
+// SBC-3, "Read-Write Error Recovery mode page": nothing is recovered here, so there is nothing to set.
+constexpr std::array<std::uint8_t, 10> kErrorRecovery{};
+
+// SBC-3, "Caching mode page". Byte 0 of the body is byte 2 of the page.
+constexpr std::uint8_t kWce = 0x04;
+constexpr std::array<std::uint8_t, 18> kCaching{kWce};
+constexpr std::array<std::uint8_t, 18> kCachingChangeable{kWce};
+
+void adjust_caching(const Unit& unit, PageControl control, std::span<std::uint8_t> body) {
+  const bool on = control == PageControl::Current ? unit.write_cache() : unit.geometry().write_cache;
+  if (!on) body[0] = static_cast<std::uint8_t>(body[0] & ~kWce);
+}
+
+void take_caching(std::span<const std::uint8_t> body, ModeChanges& changes) {
+  changes.write_cache = (body[0] & kWce) != 0;
+}
+
+// SPC-4, "Control mode page". GLTSD 1: no log parameters are saved. QUEUE ALGORITHM MODIFIER 1: commands may
+// be reordered. TAS 1: what the kernel's target core does by default. BUSY TIMEOUT PERIOD FFFFh: unlimited.
+constexpr std::array<std::uint8_t, 10> kControl{0x02, 0x10, 0x00, 0x40, 0x00, 0x00, 0xff, 0xff, 0x00, 0x00};
+
+// SPC-4, "Informational Exceptions Control mode page". DEXCPT 1: none are reported.
+constexpr std::array<std::uint8_t, 10> kInformationalExceptions{0x08};
+
+constexpr std::array<std::uint8_t, 10> kNothing{};
+
+constexpr ModePageRow kRows[] = {
+    {0x01, 0x00, kErrorRecovery, kNothing},
+    {0x08, 0x00, kCaching, kCachingChangeable, adjust_caching, take_caching},
+    {0x0a, 0x00, kControl, kNothing},
+    {0x1c, 0x00, kInformationalExceptions, kNothing},
+};
+static_assert(sound(kRows));
+
+}  // namespace
+
+std::span<const ModePageRow> disk_mode_pages() {
+  return kRows;
+}
+
+ModePageBody mode_page_body(const Unit& unit, const ModePageRow& row, PageControl control) {
+  ModePageBody body;
+  body.size = row.defaults.size();
+  std::ranges::copy(control == PageControl::Changeable ? row.changeable : row.defaults, body.bytes.begin());
+  if (row.adjust != nullptr) row.adjust(unit, control, std::span(body.bytes).first(body.size));
+  return body;
+}
+
+}  // namespace bulkhead::scsi

@@ -1,0 +1,304 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/endian.h"
+#include "handler-host/scsi/testing/test_lun.h"
+
+namespace bulkhead::scsi {
+namespace {
+
+using namespace testing;
+using handler::IoStatus;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr std::uint8_t kDbd = 0x08;
+constexpr std::uint8_t kLlbaa = 0x10;
+constexpr std::uint8_t kPf = 0x10;
+constexpr std::uint8_t kSp = 0x01;
+constexpr std::uint8_t kChangeable = 0x40;
+constexpr std::uint8_t kDefault = 0x80;
+constexpr std::uint8_t kSaved = 0xc0;
+constexpr std::uint8_t kCachingPage = 0x08;
+constexpr std::uint8_t kWce = 0x04;
+
+Bytes sense6(std::uint8_t page, std::uint8_t flags = kDbd, std::uint8_t subpage = 0,
+             std::uint8_t allocation = 255) {
+  return {0x1a, flags, page, subpage, allocation, 0};
+}
+Bytes sense10(std::uint8_t page, std::uint8_t flags = kDbd, std::uint8_t subpage = 0) {
+  return {0x5a, flags, page, subpage, 0, 0, 0, 2, 0, 0};
+}
+Bytes select6(std::size_t bytes, std::uint8_t flags = kPf) {
+  return {0x15, flags, 0, 0, static_cast<std::uint8_t>(bytes), 0};
+}
+Bytes select10(std::size_t bytes, std::uint8_t flags = kPf) {
+  return {0x55, flags, 0, 0, 0, 0, 0, static_cast<std::uint8_t>(bytes >> 8), static_cast<std::uint8_t>(bytes),
+          0};
+}
+// A MODE SELECT(6) list of the caching page alone, with the cache on or off.
+Bytes caching_list(bool on) {
+  Bytes list(4 + 20);
+  list[4] = kCachingPage;
+  list[5] = 18;
+  list[6] = on ? kWce : 0;
+  return list;
+}
+Reply select_caching(TestLun& lun, bool on) {
+  const Bytes list = caching_list(on);
+  return lun.put(select6(list.size()), list);
+}
+bool shown_wce(TestLun& lun, std::uint8_t control = 0) {
+  return (lun.get(sense6(static_cast<std::uint8_t>(control | kCachingPage))).data.at(6) & kWce) != 0;
+}
+
+TEST(ModeSense6, GivesHeaderBlockDescriptorAndThePage) {
+  TestLun lun({.blocks = BlockCount{64}});
+  const Bytes data = lun.get(sense6(kCachingPage, 0)).data;
+  ASSERT_EQ(data.size(), 4u + 8 + 20);
+  EXPECT_EQ(data[0], data.size() - 1);
+  EXPECT_EQ(data[2], 0x10);  // DPOFUA, not WP
+  EXPECT_EQ(data[3], 8);
+  EXPECT_THAT(Bytes(data.begin() + 4, data.begin() + 12), ElementsAre(0, 0, 0, 64, 0, 0, 0x02, 0x00));
+  EXPECT_EQ(data[12], kCachingPage);
+  EXPECT_EQ(data[13], 18);
+  EXPECT_EQ(data[14], kWce);
+}
+
+TEST(ModeSense6, WithoutBlockDescriptorsIfToldSo) {
+  TestLun lun;
+  const Bytes data = lun.get(sense6(kCachingPage)).data;
+  EXPECT_EQ(data.size(), 4u + 20);
+  EXPECT_EQ(data[3], 0);
+}
+
+TEST(ModeSense6, GivesAllPagesInAscendingOrder) {
+  TestLun lun;
+  for (const std::uint8_t subpage : {std::uint8_t{0x00}, std::uint8_t{0xff}}) {
+    const Bytes data = lun.get(sense6(0x3f, kDbd, subpage)).data;
+    std::vector<int> pages;
+    for (std::size_t at = 4; at < data.size(); at += 2u + data[at + 1]) pages.push_back(data[at]);
+    EXPECT_THAT(pages, ElementsAre(0x01, 0x08, 0x0a, 0x1c));
+    EXPECT_EQ(data[0] + 1u, data.size());
+  }
+}
+
+TEST(ModeSense6, TellsWriteProtection) {
+  TestLun lun({.geometry = read_only()});
+  EXPECT_EQ(lun.get(sense6(kCachingPage)).data[2], 0x90);
+}
+
+TEST(ModeSense6, AnUnknownPageOrSubpageIsRefused) {
+  TestLun lun;
+  Reply reply = lun.get(sense6(0x19)).reply;
+  EXPECT_THAT(reply, HasSense(SenseKey::IllegalRequest, asc::kInvalidFieldInCdb));
+  EXPECT_THAT(reply, PointsAtCdb(2, 5));
+  reply = lun.get(sense6(kCachingPage, kDbd, 0x01)).reply;
+  EXPECT_THAT(reply, HasSense(SenseKey::IllegalRequest, asc::kInvalidFieldInCdb));
+  EXPECT_THAT(reply, PointsAtCdb(3));
+}
+
+TEST(ModeSense6, SavedValuesAreNotSupported) {
+  TestLun lun;
+  EXPECT_THAT(lun.get(sense6(kSaved | kCachingPage)).reply,
+              HasSense(SenseKey::IllegalRequest, asc::kSavingNotSupported));
+}
+
+TEST(ModeSense6, OnlyTheWriteCacheIsChangeable) {
+  TestLun lun;
+  const Bytes data = lun.get(sense6(kChangeable | 0x3f)).data;
+  for (std::size_t at = 4; at < data.size(); at += 2u + data[at + 1])
+    for (std::size_t i = at + 2; i < at + 2 + data[at + 1]; ++i)
+      EXPECT_EQ(data[i], data[at] == kCachingPage && i == at + 2 ? kWce : 0);
+}
+
+TEST(ModeSense6, WithoutAWriteCacheInTheDeviceNothingIsChangeable) {
+  handler::Geometry geometry;
+  geometry.write_cache = false;
+  TestLun lun({.geometry = geometry});
+  EXPECT_FALSE(shown_wce(lun));
+  EXPECT_FALSE(shown_wce(lun, kChangeable));
+  EXPECT_FALSE(shown_wce(lun, kDefault));
+}
+
+TEST(ModeSense6, AShortAllocationLengthCutsTheDataAndNotItsLength) {
+  TestLun lun;
+  const Bytes data = lun.get(sense6(0x3f, kDbd, 0, 4)).data;
+  EXPECT_EQ(data.size(), 4u);
+  EXPECT_EQ(data[0] + 1u, lun.get(sense6(0x3f)).data.size());
+}
+
+TEST(ModeSense10, GivesTheLongBlockDescriptorIfAllowed) {
+  TestLun lun({.blocks = BlockCount{64}, .block_bytes = 4096});
+  const Bytes data = lun.get(sense10(kCachingPage, kLlbaa)).data;
+  ASSERT_EQ(data.size(), 8u + 16 + 20);
+  EXPECT_EQ(data[1], data.size() - 2);
+  EXPECT_EQ(data[4], 0x01);  // LONGLBA
+  EXPECT_EQ(data[7], 16);
+  EXPECT_THAT(Bytes(data.begin() + 8, data.begin() + 24),
+              ElementsAre(0, 0, 0, 0, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0x10, 0x00));
+}
+
+TEST(ModeSense10, GivesTheShortOneOtherwise) {
+  TestLun lun;
+  const Bytes data = lun.get(sense10(kCachingPage, 0)).data;
+  EXPECT_EQ(data[4], 0x00);
+  EXPECT_EQ(data[7], 8);
+}
+
+TEST(ModeSelect6, SwitchesTheWriteCacheOffAfterAFlushAndOnAgain) {
+  TestLun lun;
+  lun.device.hold(true);
+  const Bytes list = caching_list(false);
+  TestCommand& select = lun.start(select6(list.size()), list);
+  EXPECT_FALSE(select.answered());
+  EXPECT_EQ(lun.device.held_op(0).kind, OpKind::Flush);
+  lun.device.finish();
+  EXPECT_THAT(select.reply(), IsGood());
+  lun.device.hold(false);
+  EXPECT_FALSE(lun.unit.write_cache());
+  EXPECT_FALSE(shown_wce(lun));
+  EXPECT_TRUE(shown_wce(lun, kDefault));
+
+  EXPECT_THAT(select_caching(lun, true), IsGood());
+  EXPECT_TRUE(shown_wce(lun));
+}
+
+TEST(ModeSelect6, LeavesTheCacheOnIfItCannotBeFlushed) {
+  TestLun lun;
+  lun.device.fail(OpKind::Flush, IoStatus::WriteError);
+  EXPECT_THAT(select_caching(lun, false), HasSense(SenseKey::MediumError, asc::kWriteError));
+  EXPECT_TRUE(shown_wce(lun));
+}
+
+TEST(ModeSelect6, WhatModeSenseGaveIsTakenBack) {
+  TestLun lun;
+  Bytes list = lun.get(sense6(0x3f, 0)).data;
+  list[0] = 0;
+  EXPECT_THAT(lun.put(select6(list.size()), list), IsGood());
+  EXPECT_TRUE(shown_wce(lun));
+}
+
+TEST(ModeSelect6, EveryBitThatIsNotChangeableIsRefusedWithAPointerToIt) {
+  TestLun lun;
+  Bytes good = lun.get(sense6(0x3f, kDbd)).data;
+  good[0] = 0;
+  for (std::size_t page = 4; page < good.size(); page += 2u + good[page + 1]) {
+    for (std::size_t byte = page + 2; byte < page + 2 + good[page + 1]; ++byte) {
+      for (int bit = 0; bit < 8; ++bit) {
+        if (good[page] == kCachingPage && byte == page + 2 && (1 << bit) == kWce) continue;
+        Bytes list = good;
+        list[byte] = static_cast<std::uint8_t>(list[byte] ^ (1 << bit));
+        const Reply reply = lun.put(select6(list.size()), list);
+        ASSERT_THAT(reply, HasSense(SenseKey::IllegalRequest, asc::kInvalidFieldInParameterList));
+        ASSERT_THAT(reply, PointsAtList(static_cast<int>(byte), bit));
+      }
+    }
+  }
+}
+
+TEST(ModeSelect6, OneBadPageLeavesTheOthersAsTheyWere) {
+  TestLun lun;
+  Bytes list = caching_list(false);
+  const Bytes bad{0x0a, 10, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+  list.insert(list.end(), bad.begin(), bad.end());
+  EXPECT_THAT(lun.put(select6(list.size()), list),
+              HasSense(SenseKey::IllegalRequest, asc::kInvalidFieldInParameterList));
+  EXPECT_TRUE(shown_wce(lun));
+}
+
+TEST(ModeSelect6, AListThatEndsWithinAPageOrHeaderIsALengthError) {
+  TestLun lun;
+  const Bytes list = caching_list(false);
+  for (std::size_t bytes = 1; bytes < list.size(); ++bytes) {
+    if (bytes == 4) continue;  // a header and no page: fine
+    EXPECT_THAT(
+        lun.put(select6(bytes), Bytes(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(bytes))),
+        HasSense(SenseKey::IllegalRequest, asc::kParameterListLengthError))
+        << bytes;
+  }
+  EXPECT_THAT(lun.put(select6(4), Bytes(4)), IsGood());
+  EXPECT_TRUE(shown_wce(lun));
+}
+
+TEST(ModeSelect6, ALengthBeyondWhatWasSentIsALengthError) {
+  TestLun lun;
+  EXPECT_THAT(lun.put(select6(24), Bytes(23)),
+              HasSense(SenseKey::IllegalRequest, asc::kParameterListLengthError));
+}
+
+TEST(ModeSelect6, NoListChangesNothing) {
+  TestLun lun;
+  EXPECT_THAT(lun.put(select6(0)), IsGood());
+  EXPECT_THAT(lun.put(select6(0, 0)), IsGood());
+}
+
+TEST(ModeSelect6, SavingAndVendorSpecificListsAreRefused) {
+  TestLun lun;
+  const Bytes list = caching_list(true);
+  Reply reply = lun.put(select6(list.size(), kPf | kSp), list);
+  EXPECT_THAT(reply, HasSense(SenseKey::IllegalRequest, asc::kInvalidFieldInCdb));
+  EXPECT_THAT(reply, PointsAtCdb(1, 0));
+  reply = lun.put(select6(list.size(), 0), list);
+  EXPECT_THAT(reply, HasSense(SenseKey::IllegalRequest, asc::kInvalidFieldInCdb));
+  EXPECT_THAT(reply, PointsAtCdb(1, 4));
+}
+
+struct BadList {
+  const char* what;
+  Bytes list;
+  int byte;
+};
+TEST(ModeSelect6, WhatCannotBeHadIsPointedAt) {
+  TestLun lun({.blocks = BlockCount{64}});
+  const std::vector<BadList> lists{
+      {"medium type", {0, 1, 0, 0}, 1},
+      {"length of the block descriptors", {0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0}, 3},
+      {"number of blocks", {0, 0, 0, 8, 0, 0, 0, 65, 0, 0, 2, 0}, 4},
+      {"block length", {0, 0, 0, 8, 0, 0, 0, 64, 0, 0, 4, 0}, 4 + 5},
+      {"page", {0, 0, 0, 0, 0x19, 0}, 4},
+      {"page length", {0, 0, 0, 0, kCachingPage, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 5},
+      {"subpage", {0, 0, 0, 0, 0x40 | kCachingPage, 1, 0, 0}, 4},
+      {"subpage format of a page without", {0, 0, 0, 0, 0x40 | kCachingPage, 0, 0, 18}, 4},
+      {"PS", {0, 0, 0, 0, 0x80 | kCachingPage, 18}, 4},
+  };
+  for (const BadList& bad : lists) {
+    const Reply reply = lun.put(select6(bad.list.size()), bad.list);
+    EXPECT_THAT(reply, HasSense(SenseKey::IllegalRequest, asc::kInvalidFieldInParameterList)) << bad.what;
+    EXPECT_THAT(reply, PointsAtList(bad.byte)) << bad.what;
+  }
+}
+
+TEST(ModeSelect6, AWriteCacheThatTheDeviceLacksCannotBeSwitchedOn) {
+  handler::Geometry geometry;
+  geometry.write_cache = false;
+  TestLun lun({.geometry = geometry});
+  const Reply reply = select_caching(lun, true);
+  EXPECT_THAT(reply, HasSense(SenseKey::IllegalRequest, asc::kInvalidFieldInParameterList));
+  EXPECT_THAT(reply, PointsAtList(6, 2));
+}
+
+TEST(ModeSelect10, TakesWhatModeSense10GaveWithTheLongDescriptor) {
+  TestLun lun;
+  Bytes list = lun.get(sense10(0x3f, kLlbaa)).data;
+  list[0] = list[1] = 0;
+  list[8 + 16 + 12 + 2] = 0;  // WCE off: after the error recovery page
+  EXPECT_THAT(lun.put(select10(list.size()), list), IsGood());
+  EXPECT_FALSE(lun.unit.write_cache());
+}
+
+TEST(ModeSelect10, OtherBlocksInTheLongDescriptorAreRefused) {
+  TestLun lun;
+  Bytes list = lun.get(sense10(0x3f, kLlbaa)).data;
+  list[8 + 7] = 1;
+  Reply reply = lun.put(select10(list.size()), list);
+  EXPECT_THAT(reply, HasSense(SenseKey::IllegalRequest, asc::kInvalidFieldInParameterList));
+  EXPECT_THAT(reply, PointsAtList(8));
+  list = lun.get(sense10(0x3f, kLlbaa)).data;
+  list[8 + 15] = 1;
+  reply = lun.put(select10(list.size()), list);
+  EXPECT_THAT(reply, PointsAtList(8 + 12));
+}
+
+}  // namespace
+}  // namespace bulkhead::scsi

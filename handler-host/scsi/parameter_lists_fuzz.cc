@@ -1,0 +1,42 @@
+// Any parameter list, under a CDB that is right: nothing is read beyond it, a refused list changes nothing,
+// and a pointer into it points into it.
+//
+// Input: shape of the LUN (FuzzLun), which command (0 MODE SELECT(6), 1 MODE SELECT(10), 2 UNMAP), the list.
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/error.h"
+#include "handler-host/scsi/testing/fuzz_lun.h"
+
+namespace {
+
+using Bytes = std::vector<std::uint8_t>;
+
+Bytes cdb_for(std::uint8_t which, std::size_t list_bytes) {
+  const auto high = static_cast<std::uint8_t>(list_bytes >> 8);
+  const auto low = static_cast<std::uint8_t>(list_bytes);
+  if (which == 0) return {0x15, 0x10, 0, 0, low, 0};
+  if (which == 1) return {0x55, 0x10, 0, 0, 0, 0, 0, high, low, 0};
+  return {0x42, 0, 0, 0, 0, 0, 0, high, low, 0};
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+  using bulkhead::scsi::testing::FuzzLun;
+  using bulkhead::scsi::testing::Input;
+  Input input({bytes, size});
+  FuzzLun lun(input.u8());
+  const std::uint8_t which = input.u8() % 3;
+  const Bytes list = input.bytes(which == 0 ? 255 : 65535);
+  const bool cache_before = lun.unit.write_cache();
+
+  const bulkhead::scsi::Reply reply = lun.run(cdb_for(which, list.size()), list);
+  if (reply.status == 0) return 0;
+  BULKHEAD_CHECK(lun.unit.write_cache() == cache_before);
+  BULKHEAD_CHECK(lun.device.ops.empty());
+  const bool points_into_list = (reply.sense[15] & 0xc0) == 0x80;
+  if (points_into_list) BULKHEAD_CHECK(std::size_t(reply.sense[16] << 8 | reply.sense[17]) < list.size());
+  return 0;
+}

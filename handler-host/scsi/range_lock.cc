@@ -1,0 +1,92 @@
+#include "handler-host/scsi/range_lock.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+
+namespace bulkhead::scsi {
+
+RangeLock::Section::~Section() {
+  BULKHEAD_CHECK(idle());
+}
+
+RangeLock::~RangeLock() {
+  BULKHEAD_CHECK(sections_ == 0);
+}
+
+bool RangeLock::Section::overlaps(const Section& other) const {
+  if (!hull_.overlaps(other.hull_)) return false;
+  for (const BlockRange& mine : ranges_)
+    for (const BlockRange& theirs : other.ranges_)
+      if (mine.overlaps(theirs)) return true;
+  return false;
+}
+
+bool RangeLock::acquire(Section& section, BlockRange range, Waiter& waiter) {
+  BULKHEAD_CHECK(section.idle());
+  section.one_ = range;
+  return acquire(section, std::span(&section.one_, 1), waiter);
+}
+
+bool RangeLock::acquire(Section& section, std::span<const BlockRange> ranges, Waiter& waiter) {
+  BULKHEAD_CHECK(section.idle() && !ranges.empty());
+  section.ranges_ = ranges;
+  section.hull_ = {};
+  for (const BlockRange& range : ranges) {
+    if (range.empty()) continue;
+    const bool first_one = section.hull_.empty();
+    section.hull_.first = first_one ? range.first : std::min(section.hull_.first, range.first);
+    section.hull_.end = first_one ? range.end : std::max(section.hull_.end, range.end);
+  }
+  return enqueue(section, waiter);
+}
+
+bool RangeLock::enqueue(Section& section, Waiter& waiter) {
+  section.blockers_ = 0;
+  for (const Section* other = oldest_; other != nullptr; other = other->later_)
+    if (other->overlaps(section)) ++section.blockers_;
+
+  section.waiter_ = &waiter;
+  section.earlier_ = newest_;
+  section.later_ = nullptr;
+  (newest_ != nullptr ? newest_->later_ : oldest_) = &section;
+  newest_ = &section;
+  ++sections_;
+  section.state_ = section.blockers_ == 0 ? Section::State::Held : Section::State::Waiting;
+  return section.held();
+}
+
+void RangeLock::unlink(Section& section) {
+  (section.earlier_ != nullptr ? section.earlier_->later_ : oldest_) = section.later_;
+  (section.later_ != nullptr ? section.later_->earlier_ : newest_) = section.earlier_;
+  --sections_;
+}
+
+void RangeLock::release(Section& section) {
+  BULKHEAD_CHECK(section.held());
+  for (Section* other = section.later_; other != nullptr; other = other->later_) {
+    if (!section.overlaps(*other)) continue;
+    if (--other->blockers_ > 0) continue;
+    other->state_ = Section::State::Held;
+    other->next_ready_ = nullptr;
+    (last_ready_ != nullptr ? last_ready_->next_ready_ : first_ready_) = other;
+    last_ready_ = other;
+  }
+  unlink(section);
+  section.state_ = Section::State::Idle;
+  section.ranges_ = {};
+  if (!granting_) grant_ready();
+}
+
+void RangeLock::grant_ready() {
+  granting_ = true;
+  while (first_ready_ != nullptr) {
+    Section* section = std::exchange(first_ready_, first_ready_->next_ready_);
+    if (first_ready_ == nullptr) last_ready_ = nullptr;
+    section->waiter_->granted();
+  }
+  granting_ = false;
+}
+
+}  // namespace bulkhead::scsi

@@ -1,0 +1,102 @@
+// Who may change which blocks now: sections over ranges of blocks, granted in the order of arrival.
+//
+// Rule: a section is granted when no section that arrived before it and overlaps it is left. So two
+// overlapping sections never hold at the same time, an early one is never overtaken by a later overlapping
+// one (nobody starves), and sections that do not overlap know nothing of each other.
+//
+// What it is for: a handler is promised that no two changes under way overlap (handler-host/api/handler.h),
+// and a command replayed after a host's death must never run after an overlapping later one was answered (so
+// a section is released only after its command was completed). A section is exclusive among sections, which
+// is also what a command that compares and then writes needs.
+//
+// Reads take no section. A read beside an overlapping write that is not answered yet may return, block by
+// block, the old or the new content, which is what SCSI promises; once a write is answered every later read
+// returns it, because the handler has it then. Waiting would cost readers latency and would promise nothing
+// more.
+//
+// Memory: none but the Sections, which the callers own. Time: acquire and release look at the sections under
+// way. Threads: one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace bulkhead::scsi {
+
+// Blocks first .. end-1; nothing if end <= first.
+struct BlockRange {
+  std::uint64_t first = 0;
+  std::uint64_t end = 0;
+  [[nodiscard]] constexpr bool empty() const { return end <= first; }
+  [[nodiscard]] constexpr bool overlaps(const BlockRange& other) const {
+    return !empty() && !other.empty() && first < other.end && other.first < end;
+  }
+};
+
+class RangeLock {
+ public:
+  class Waiter {
+   public:
+    // The section is held now. May acquire and release sections, also this one.
+    virtual void granted() noexcept = 0;
+
+   protected:
+    ~Waiter() = default;
+  };
+
+  // One place in the queue. Must stay where it is from acquire() to release().
+  class Section {
+   public:
+    Section() = default;
+    ~Section();
+    Section(const Section&) = delete;
+    Section& operator=(const Section&) = delete;
+    [[nodiscard]] bool held() const { return state_ == State::Held; }
+    [[nodiscard]] bool idle() const { return state_ == State::Idle; }
+
+   private:
+    friend class RangeLock;
+    enum class State : std::uint8_t { Idle, Waiting, Held };
+    [[nodiscard]] bool overlaps(const Section& other) const;
+
+    BlockRange one_;                      // what a section of one range consists of
+    std::span<const BlockRange> ranges_;  // never empty while not idle
+    BlockRange hull_;                     // encloses all of them: most pairs are told apart by it
+    Section* earlier_ = nullptr;
+    Section* later_ = nullptr;
+    Section* next_ready_ = nullptr;
+    Waiter* waiter_ = nullptr;
+    std::uint32_t blockers_ = 0;  // earlier overlapping sections still there
+    State state_ = State::Idle;
+  };
+
+  RangeLock() = default;
+  ~RangeLock();
+  RangeLock(const RangeLock&) = delete;
+  RangeLock& operator=(const RangeLock&) = delete;
+
+  // True: held at once. False: waiter.granted() is called when it is, from within some release().
+  [[nodiscard]] bool acquire(Section& section, BlockRange range, Waiter& waiter);
+  // All of `ranges` together; they stay the caller's and must not change until release(). They may overlap.
+  [[nodiscard]] bool acquire(Section& section, std::span<const BlockRange> ranges, Waiter& waiter);
+  // Of a held section. Grants what waited for it, oldest first, before it returns, unless a release is
+  // already under way on this stack: then that one does, so a chain of waiters does not become a deep stack.
+  void release(Section& section);
+
+  [[nodiscard]] std::size_t sections() const { return sections_; }
+
+ private:
+  bool enqueue(Section& section, Waiter& waiter);
+  void unlink(Section& section);
+  void grant_ready();
+
+  Section* oldest_ = nullptr;
+  Section* newest_ = nullptr;
+  Section* first_ready_ = nullptr;
+  Section* last_ready_ = nullptr;
+  std::size_t sections_ = 0;
+  bool granting_ = false;
+};
+
+}  // namespace bulkhead::scsi

@@ -1,0 +1,246 @@
+#include "handler-host/scsi/range_lock.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <deque>
+#include <functional>
+#include <vector>
+
+namespace bulkhead::scsi {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+struct Probe final : RangeLock::Waiter {
+  void granted() noexcept override {
+    if (log != nullptr) log->push_back(number);
+    if (then) then();
+  }
+  RangeLock::Section section;
+  int number = 0;
+  std::vector<int>* log = nullptr;
+  std::function<void()> then;
+};
+
+class RangeLockTest : public ::testing::Test {
+ protected:
+  Probe& probe() {
+    Probe& made = probes_.emplace_back();
+    made.number = static_cast<int>(probes_.size()) - 1;
+    made.log = &granted;
+    return made;
+  }
+  Probe& acquire(BlockRange range) {
+    Probe& made = probe();
+    (void)lock.acquire(made.section, range, made);
+    return made;
+  }
+  // Each round releases at least the oldest.
+  void TearDown() override {
+    for (std::size_t round = 0; round <= probes_.size() && lock.sections() > 0; ++round)
+      for (Probe& each : probes_)
+        if (each.section.held()) lock.release(each.section);
+    EXPECT_EQ(lock.sections(), 0u);
+  }
+
+  RangeLock lock;
+  std::vector<int> granted;  // by callback, in order
+
+ private:
+  std::deque<Probe> probes_;
+};
+
+TEST_F(RangeLockTest, AFreeRangeIsHeldAtOnceWithoutACallback) {
+  EXPECT_TRUE(acquire({0, 8}).section.held());
+  EXPECT_THAT(granted, IsEmpty());
+}
+
+TEST_F(RangeLockTest, NeighboursDoNotOverlap) {
+  EXPECT_TRUE(acquire({0, 8}).section.held());
+  EXPECT_TRUE(acquire({8, 16}).section.held());
+}
+
+TEST_F(RangeLockTest, AnOverlappingRangeWaitsUntilTheReleaseBeforeIt) {
+  Probe& first = acquire({0, 8});
+  Probe& second = acquire({7, 9});
+  EXPECT_FALSE(second.section.held());
+  lock.release(first.section);
+  EXPECT_TRUE(second.section.held());
+  EXPECT_THAT(granted, ElementsAre(1));
+}
+
+TEST_F(RangeLockTest, ALateRangeDoesNotOvertakeAWaitingOneItOverlaps) {
+  Probe& first = acquire({0, 4});
+  Probe& waiting = acquire({2, 8});
+  Probe& late = acquire({6, 7});  // free as far as the first is concerned
+  EXPECT_FALSE(late.section.held());
+  lock.release(first.section);
+  EXPECT_TRUE(waiting.section.held());
+  EXPECT_FALSE(late.section.held());
+}
+
+TEST_F(RangeLockTest, AWaitingRangeIsNotStarvedByAStreamOfOthers) {
+  Probe* holder = &acquire({0, 4});
+  Probe& big = acquire({0, 100});
+  for (std::uint64_t i = 0; i < 50; ++i) EXPECT_FALSE(acquire({i, i + 1}).section.held());
+  lock.release(holder->section);
+  EXPECT_TRUE(big.section.held());
+  EXPECT_THAT(granted, ElementsAre(1));
+}
+
+TEST_F(RangeLockTest, AnEmptyRangeOverlapsNothing) {
+  Probe& all = acquire({0, 100});
+  EXPECT_TRUE(all.section.held());
+  EXPECT_TRUE(acquire({5, 5}).section.held());
+}
+
+TEST_F(RangeLockTest, TheLastBlocksOfThe64BitSpaceAreARange) {
+  EXPECT_TRUE(acquire({~std::uint64_t{0} - 1, ~std::uint64_t{0}}).section.held());
+  EXPECT_FALSE(acquire({0, ~std::uint64_t{0}}).section.held());
+}
+
+TEST_F(RangeLockTest, ASectionOfSeveralRangesBlocksEachOfThemAndNotTheGaps) {
+  static constexpr std::array ranges{BlockRange{0, 2}, BlockRange{10, 12}};
+  Probe& several = probe();
+  EXPECT_TRUE(lock.acquire(several.section, ranges, several));
+  EXPECT_FALSE(acquire({11, 20}).section.held());
+  EXPECT_TRUE(acquire({2, 10}).section.held());
+}
+
+TEST_F(RangeLockTest, ASectionOfSeveralRangesWaitsForAllOfThem) {
+  Probe& low = acquire({0, 1});
+  Probe& high = acquire({10, 11});
+  static constexpr std::array ranges{BlockRange{0, 2}, BlockRange{10, 12}};
+  Probe& several = probe();
+  EXPECT_FALSE(lock.acquire(several.section, ranges, several));
+  lock.release(low.section);
+  EXPECT_FALSE(several.section.held());
+  lock.release(high.section);
+  EXPECT_TRUE(several.section.held());
+}
+
+TEST_F(RangeLockTest, AChainOfWaitersThatReleaseWhenGrantedIsNoDeepStack) {
+  std::deque<Probe> chain(64);
+  int deepest = 0;
+  int depth = 0;
+  Probe& first = acquire({0, 1});
+  for (Probe& waiter : chain) {
+    waiter.then = [this, &waiter, &depth, &deepest] {
+      deepest = std::max(deepest, ++depth);
+      lock.release(waiter.section);
+      --depth;
+    };
+    EXPECT_FALSE(lock.acquire(waiter.section, BlockRange{0, 1}, waiter));
+  }
+  lock.release(first.section);
+  EXPECT_EQ(deepest, 1);
+  EXPECT_EQ(lock.sections(), 0u);
+}
+
+TEST_F(RangeLockTest, AGrantedWaiterMayTakeAnotherSectionBeforeTheReleaseReturns) {
+  Probe& first = acquire({0, 1});
+  Probe& second = acquire({0, 1});
+  second.then = [this] { EXPECT_FALSE(acquire({0, 1}).section.held()); };
+  lock.release(first.section);
+  EXPECT_TRUE(second.section.held());
+}
+
+// Every sequence of six calls over three blocks: acquire any range, release any held section. After each call
+// exactly those sections hold that no earlier overlapping one precedes, and exactly the ones that became so
+// were called back, oldest first.
+class Exhaustive {
+ public:
+  void run() { extend(); }
+  std::size_t sequences = 0;
+
+ private:
+  static constexpr std::size_t kLength = 6;
+  static constexpr std::array kRanges{BlockRange{0, 1}, BlockRange{1, 2}, BlockRange{2, 3},
+                                      BlockRange{0, 2}, BlockRange{1, 3}, BlockRange{0, 3}};
+  struct Call {
+    bool acquires;
+    std::size_t what;  // range, or number of the section
+  };
+
+  void extend() {
+    const auto held = replay();
+    if (calls_.size() == kLength) {
+      ++sequences;
+      return;
+    }
+    for (std::size_t i = 0; i < kRanges.size(); ++i) {
+      calls_.push_back({true, i});
+      extend();
+      calls_.pop_back();
+    }
+    for (const std::size_t section : held) {
+      calls_.push_back({false, section});
+      extend();
+      calls_.pop_back();
+    }
+  }
+
+  // Runs calls_ on a fresh lock, judging after each; returns who holds at the end.
+  std::vector<std::size_t> replay() {
+    RangeLock lock;
+    std::deque<Probe> probes;
+    std::vector<BlockRange> ranges;
+    std::vector<bool> present;
+    std::vector<bool> should_hold;
+    std::vector<int> called;
+    for (const Call& call : calls_) {
+      called.clear();
+      std::vector<int> expected;
+      if (call.acquires) {
+        Probe& probe = probes.emplace_back();
+        probe.number = static_cast<int>(probes.size()) - 1;
+        probe.log = &called;
+        ranges.push_back(kRanges[call.what]);
+        present.push_back(true);
+        should_hold.push_back(rule(ranges, present, ranges.size() - 1));
+        EXPECT_EQ(lock.acquire(probe.section, ranges.back(), probe), should_hold.back());
+      } else {
+        present[call.what] = false;
+        for (std::size_t i = 0; i < ranges.size(); ++i) {
+          if (!present[i] || should_hold[i] || !rule(ranges, present, i)) continue;
+          should_hold[i] = true;
+          expected.push_back(static_cast<int>(i));
+        }
+        lock.release(probes[call.what].section);
+      }
+      EXPECT_EQ(called, expected);
+      for (std::size_t i = 0; i < ranges.size(); ++i)
+        EXPECT_EQ(probes[i].section.held(), present[i] && should_hold[i]);
+    }
+    std::vector<std::size_t> held;
+    for (std::size_t i = 0; i < ranges.size(); ++i)
+      if (present[i] && should_hold[i]) held.push_back(i);
+    for (Probe& probe : probes) probe.log = nullptr;
+    while (lock.sections() > 0)
+      for (Probe& probe : probes)
+        if (probe.section.held()) lock.release(probe.section);
+    return held;
+  }
+
+  static bool rule(const std::vector<BlockRange>& ranges, const std::vector<bool>& present,
+                   std::size_t which) {
+    for (std::size_t i = 0; i < which; ++i)
+      if (present[i] && ranges[i].overlaps(ranges[which])) return false;
+    return true;
+  }
+
+  std::vector<Call> calls_;
+};
+
+TEST(RangeLockModel, EverySequenceOfSixCallsGrantsByTheRuleInOrderOfArrival) {
+  Exhaustive model;
+  model.run();
+  EXPECT_GT(model.sequences, 100'000u);
+}
+
+}  // namespace
+}  // namespace bulkhead::scsi

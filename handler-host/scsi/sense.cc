@@ -1,0 +1,82 @@
+#include "handler-host/scsi/sense.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/endian.h"
+
+namespace bulkhead::scsi {
+namespace {
+
+using Out = std::span<std::uint8_t, channel::kSenseBytes>;
+
+// SPC-4, "Field pointer sense key specific data": SKSV C/D . . BPV BIT | FIELD POINTER (2 bytes).
+void put_field_pointer(const FieldPointer& field, std::span<std::uint8_t, 3> out) {
+  out[0] = 0x80;
+  if (field.where == FieldPointer::Where::Cdb) out[0] |= 0x40;
+  if (field.bit) out[0] = static_cast<std::uint8_t>(out[0] | 0x08 | *field.bit);
+  put_be16(out.subspan<1, 2>(), field.byte);
+}
+
+std::uint8_t encode_fixed(const Sense& sense, Out out) {
+  out[0] = 0x70;  // current information, fixed format
+  out[2] = static_cast<std::uint8_t>(sense.key);
+  if (sense.information && *sense.information <= std::numeric_limits<std::uint32_t>::max()) {
+    out[0] |= 0x80;  // VALID
+    put_be32(out.subspan<3, 4>(), static_cast<std::uint32_t>(*sense.information));
+  }
+  out[7] = kFixedSenseBytes - 8;  // ADDITIONAL SENSE LENGTH
+  out[12] = sense.code.code;
+  out[13] = sense.code.qualifier;
+  if (sense.field) put_field_pointer(*sense.field, out.subspan<15, 3>());
+  return kFixedSenseBytes;
+}
+
+std::uint8_t encode_descriptors(const Sense& sense, Out out) {
+  out[0] = 0x72;  // current information, descriptor format
+  out[1] = static_cast<std::uint8_t>(sense.key);
+  out[2] = sense.code.code;
+  out[3] = sense.code.qualifier;
+  std::uint8_t at = 8;
+  if (sense.information) {  // information descriptor: type 00h, 12 bytes
+    out[at + 1u] = 10;
+    out[at + 2u] = 0x80;  // VALID
+    put_be64(std::span<std::uint8_t, 8>(out.subspan(at + 4u, 8)), *sense.information);
+    at = static_cast<std::uint8_t>(at + 12);
+  }
+  if (sense.field) {  // sense key specific descriptor: type 02h, 8 bytes
+    out[at] = 0x02;
+    out[at + 1u] = 6;
+    put_field_pointer(*sense.field, std::span<std::uint8_t, 3>(out.subspan(at + 4u, 3)));
+    at = static_cast<std::uint8_t>(at + 8);
+  }
+  out[7] = static_cast<std::uint8_t>(at - 8);  // ADDITIONAL SENSE LENGTH
+  return at;
+}
+
+}  // namespace
+
+std::uint8_t encode(const Sense& sense, SenseFormat format, Out out) {
+  std::ranges::fill(out, std::uint8_t{0});
+  return format == SenseFormat::Fixed ? encode_fixed(sense, out) : encode_descriptors(sense, out);
+}
+
+Reply good_reply(std::uint32_t data_bytes) {
+  Reply reply;
+  reply.data_bytes = data_bytes;
+  return reply;
+}
+
+Reply status_reply(Status status) {
+  Reply reply;
+  reply.status = static_cast<std::uint8_t>(status);
+  return reply;
+}
+
+Reply check_condition(const Sense& sense, SenseFormat format) {
+  Reply reply = status_reply(Status::CheckCondition);
+  reply.sense_bytes = encode(sense, format, reply.sense);
+  return reply;
+}
+
+}  // namespace bulkhead::scsi

@@ -1,0 +1,214 @@
+#include "handler-host/scsi/task.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "base/error.h"
+#include "handler-host/scsi/unit.h"
+#include "handler-host/scsi/words.h"
+
+namespace bulkhead::scsi {
+
+using handler::IoStatus;
+
+void Task::start(Command& command) {
+  command_ = &command;
+  cdb_ = Cdb(command.cdb.first(std::min<std::size_t>(command.cdb.size(), command.cdb_bytes)));
+  row_ = nullptr;
+  progress = {};
+  driving_ = true;
+  settle(dispatch());
+}
+
+// The checks that every command passes, in the order in which they are reported: unit attention, then what
+// the opcode table says of the CDB, then write protection.
+Flow Task::dispatch() {
+  const Capabilities can = unit_->capabilities();
+  const Lookup found = look_up(unit_->type().opcodes, cdb_, can);
+  if (found.row == nullptr || found.row->special.attention == Attention::GoesFirst) {
+    if (const auto attention = unit_->unit_attention()) {
+      unit_->clear_unit_attention();
+      return fail(*attention);
+    }
+  }
+  if (found.row == nullptr) return fail(found.refusal);
+  row_ = found.row;
+  if (const auto wrong = reserved_bit_set(*row_, cdb_, can))
+    return fail(invalid_cdb(wrong->byte, wrong->bit));
+  if (row_->access == Access::Writes && unit_->geometry().read_only)
+    return fail(Sense{SenseKey::DataProtect, asc::kWriteProtected});
+  return row_->execute(*this);
+}
+
+void Task::done(IoStatus status) noexcept {
+  BULKHEAD_CHECK(pending_);  // a handler that ends an operation twice
+  pending_ = false;
+  outcome_ = status;
+  if (driving_) return;  // within the call that started it: settle() goes on
+  driving_ = true;
+  settle(std::exchange(step_, nullptr)(*this, outcome_));
+}
+
+void Task::settle(Flow flow) {
+  while (flow == Flow::Started) {
+    if (pending_) {
+      driving_ = false;
+      return;
+    }
+    flow = std::exchange(step_, nullptr)(*this, outcome_);
+  }
+  // Finished: *this may be another command's already.
+}
+
+void Task::expect(Step next) {
+  BULKHEAD_CHECK(driving_ && !pending_);
+  step_ = next;
+  pending_ = true;
+}
+
+bool Task::expect_within(ByteOffset at, std::uint64_t bytes, Step next) {
+  expect(next);
+  if (unit_->contains(at, bytes)) return true;
+  done(IoStatus::BeyondEnd);
+  return false;
+}
+
+Flow Task::read(ByteOffset from, std::span<std::byte> into, Step next) {
+  if (expect_within(from, into.size(), next)) unit_->device().read(from, into, *this);
+  return Flow::Started;
+}
+
+Flow Task::write(ByteOffset to, std::span<const std::byte> from, handler::Durability durability, Step next) {
+  if (expect_within(to, from.size(), next)) unit_->device().write(to, from, durability, *this);
+  return Flow::Started;
+}
+
+Flow Task::write_zeroes(ByteOffset at, ByteCount length, handler::Durability durability, Step next) {
+  if (expect_within(at, length.value, next)) unit_->device().write_zeroes(at, length, durability, *this);
+  return Flow::Started;
+}
+
+Flow Task::discard(ByteOffset at, ByteCount length, Step next) {
+  if (expect_within(at, length.value, next)) unit_->device().discard(at, length, *this);
+  return Flow::Started;
+}
+
+Flow Task::flush(Step next) {
+  expect(next);
+  unit_->device().flush(*this);
+  return Flow::Started;
+}
+
+Flow Task::lock(BlockRange blocks, Step next) {
+  expect(next);
+  if (unit_->blocks().acquire(blocks_section_, blocks, *this)) done(IoStatus::Ok);
+  return Flow::Started;
+}
+
+Flow Task::lock(std::span<const BlockRange> blocks, Step next) {
+  expect(next);
+  if (unit_->blocks().acquire(blocks_section_, blocks, *this)) done(IoStatus::Ok);
+  return Flow::Started;
+}
+
+Flow Task::borrow(RangeLock& thing, Step next) {
+  BULKHEAD_CHECK(borrowed_ == nullptr);
+  expect(next);
+  borrowed_ = &thing;
+  if (thing.acquire(borrowed_section_, BlockRange{0, 1}, *this)) done(IoStatus::Ok);
+  return Flow::Started;
+}
+
+Flow Task::ask_identity(Step next) {
+  expect(next);
+  identity_asked_ = true;
+  unit_->identity().ask([this](Result<Identity> answer) {
+    const bool known = answer.has_value();
+    if (known) identity_ = std::move(*answer);
+    done(known ? IoStatus::Ok : IoStatus::Busy);
+  });
+  return Flow::Started;
+}
+
+Flow Task::good(std::uint64_t data_bytes) {
+  // The channel carries less than 4 GiB for one command.
+  BULKHEAD_CHECK(data_bytes <= command_->data.size() &&
+                 data_bytes <= std::numeric_limits<std::uint32_t>::max());
+  return finish(good_reply(static_cast<std::uint32_t>(data_bytes)));
+}
+
+Flow Task::good(const Response& response, std::uint64_t allocation_length) {
+  const std::span<std::byte> to = data();
+  const std::uint64_t bytes = std::min<std::uint64_t>({response.size(), allocation_length, to.size()});
+  if (bytes > 0) std::memcpy(to.data(), response.view().data(), bytes);
+  return good(bytes);
+}
+
+Flow Task::fail(const Sense& sense) {
+  return finish(check_condition(sense, unit_->sense_format()));
+}
+
+Flow Task::busy() {
+  return finish(status_reply(Status::Busy));
+}
+
+Flow Task::finish(const Reply& reply) {
+  Unit& unit = *unit_;
+  Command& command = *std::exchange(command_, nullptr);
+  unit.command_over();
+  command.complete(reply);
+  if (blocks_section_.held()) unit.blocks().release(blocks_section_);
+  if (borrowed_ != nullptr) std::exchange(borrowed_, nullptr)->release(borrowed_section_);
+  if (std::exchange(identity_asked_, false)) identity_ = {};
+  unit.give_back(*this);
+  return Flow::Finished;
+}
+
+// handler-host/api/handler.h says what each status means.
+Sense Task::sense_of(IoStatus status) const {
+  const bool reading = row_->access == Access::Reads;
+  const CommandKind kind = kOpcodeFacts[row_->opcode].kind;
+  switch (status) {
+    case IoStatus::ReadError:
+      return {SenseKey::MediumError, asc::kUnrecoveredReadError};
+    case IoStatus::WriteError:
+      return {SenseKey::MediumError, asc::kWriteError};
+    case IoStatus::BeyondEnd:
+      return {SenseKey::MediumError, reading ? asc::kUnrecoveredReadError : asc::kWriteError};
+    case IoStatus::NoSpace:
+      return {SenseKey::DataProtect, asc::kSpaceAllocationFailed};
+    case IoStatus::WriteProtected:
+      return {SenseKey::DataProtect, asc::kWriteProtected};
+    case IoStatus::NotSupported:
+      // Of a flush or a discard initiators understand it as "not here" and stop asking. Anything else a
+      // handler must be able to do.
+      if (kind == CommandKind::Flush || kind == CommandKind::Unmap)
+        return illegal_request(asc::kInvalidOpcode);
+      break;
+    case IoStatus::Ok:
+    case IoStatus::Busy:
+      break;
+  }
+  return {SenseKey::HardwareError, asc::kInternalTargetFailure};
+}
+
+Flow Task::fail(IoStatus status) {
+  if (status == IoStatus::Busy) return busy();
+  const Reply reply = check_condition(sense_of(status), unit_->sense_format());
+  report(status, reply);
+  return finish(reply);
+}
+
+void Task::report(IoStatus status, const Reply& reply) {
+  Words words = describe_cdb(cdb_.bytes());
+  words.append(
+      status == IoStatus::BeyondEnd
+          ? " failed: the back end is shorter than the device; grow it back or set dev_size to its size: "
+          : " failed: ");
+  words.append(describe_sense(reply.sense));
+  unit_->services().log(handler::LogLevel::Error, words);
+}
+
+}  // namespace bulkhead::scsi

@@ -1,0 +1,117 @@
+// One command under way, and what a command's code may do: start an operation and name the step that goes on
+// from it, or answer.
+//
+// A command is a chain of functions. Each starts at most one operation, as its last act
+//     return task.write(at, data, durability, written);
+// and `written(task, status)` is called when it is over; a chain ends with good(), fail() and their like. An
+// operation that is over at once makes no deeper stack: the chain is a loop (settle()).
+//
+// Order at the end: the command is completed first, its sections of the range lock are released after that.
+// So whatever waited for it is answered later than it, and what is replayed after a crash never overtakes.
+//
+// Threads: the host's loop thread. Memory: reused from command to command, allocates nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/quantity.h"
+#include "handler-host/api/handler.h"
+#include "handler-host/scsi/cdb.h"
+#include "handler-host/scsi/logical_unit.h"
+#include "handler-host/scsi/opcode_table.h"
+#include "handler-host/scsi/range_lock.h"
+#include "handler-host/scsi/response.h"
+#include "handler-host/scsi/sense.h"
+
+namespace bulkhead::scsi {
+
+class Unit;
+
+class Task final : public handler::Io, public RangeLock::Waiter {
+ public:
+  using Step = Flow (*)(Task& task, handler::IoStatus status);
+
+  Task() = default;
+  Task(const Task&) = delete;
+  Task& operator=(const Task&) = delete;
+
+  // The command.
+  [[nodiscard]] Unit& unit() { return *unit_; }
+  [[nodiscard]] const Cdb& cdb() const { return cdb_; }
+  [[nodiscard]] const OpcodeRow& row() const { return *row_; }
+  [[nodiscard]] std::span<std::byte> data() { return command_->data; }
+  // The same, as a parameter list.
+  [[nodiscard]] std::span<const std::uint8_t> list() const {
+    return {reinterpret_cast<const std::uint8_t*>(command_->data.data()), command_->data.size()};
+  }
+
+  // Operations. Offsets and lengths: multiples of the block size. One that reaches beyond the device, because
+  // the device shrank meanwhile, ends with BeyondEnd and does not reach the handler.
+  Flow read(ByteOffset from, std::span<std::byte> into, Step next);
+  Flow write(ByteOffset to, std::span<const std::byte> from, handler::Durability durability, Step next);
+  Flow write_zeroes(ByteOffset at, ByteCount length, handler::Durability durability, Step next);
+  Flow discard(ByteOffset at, ByteCount length, Step next);
+  Flow flush(Step next);
+  // Waits until no earlier command changes any of these blocks; they are this one's until it was answered.
+  Flow lock(BlockRange blocks, Step next);
+  Flow lock(std::span<const BlockRange> blocks, Step next);  // `blocks` stays as it is until then
+  // Waits for what exists once: Unit::scratch() or Unit::unmap_list(). One of them per command, until it was
+  // answered. Whoever needs one and a lock: the scratch after the lock, the list (of ranges) before it.
+  Flow borrow(RangeLock& thing, Step next);
+  // identity() is set in `next`; Busy: it could not be had.
+  Flow ask_identity(Step next);
+  [[nodiscard]] const Identity& identity() const { return identity_; }
+
+  // Answers.
+  Flow good(std::uint64_t data_bytes = 0);
+  // As much of `response` as the allocation length and the initiator's buffer take.
+  Flow good(const Response& response, std::uint64_t allocation_length);
+  Flow fail(const Sense& sense);
+  Flow busy();
+  // For a handler's status that is not Ok.
+  Flow fail(handler::IoStatus status);
+
+  // What a command of several operations remembers between them.
+  struct Progress {
+    ByteOffset at{};
+    ByteCount left{};
+    ByteCount piece{};
+    std::uint32_t index = 0;
+    std::uint32_t bytes = 0;
+  };
+  Progress progress;
+
+  // For Unit, RangeLock and the handler.
+  void bind(Unit& unit) { unit_ = &unit; }
+  void start(Command& command);
+  void done(handler::IoStatus status) noexcept override;
+  void granted() noexcept override { done(handler::IoStatus::Ok); }
+  Task* next_free = nullptr;
+
+ private:
+  Flow dispatch();
+  void settle(Flow flow);
+  void expect(Step next);
+  [[nodiscard]] bool expect_within(ByteOffset at, std::uint64_t bytes, Step next);
+  Flow finish(const Reply& reply);
+  [[nodiscard]] Sense sense_of(handler::IoStatus status) const;
+  void report(handler::IoStatus status, const Reply& reply);
+
+  Unit* unit_ = nullptr;
+  Command* command_ = nullptr;
+  const OpcodeRow* row_ = nullptr;
+  Cdb cdb_;
+  Identity identity_;
+  bool identity_asked_ = false;
+  Step step_ = nullptr;                                // what comes after the operation under way
+  handler::IoStatus outcome_ = handler::IoStatus::Ok;  // of the last one
+  bool pending_ = false;                               // an operation is under way
+  bool driving_ = false;                               // settle() is on the stack
+  RangeLock::Section blocks_section_;
+  RangeLock::Section borrowed_section_;
+  RangeLock* borrowed_ = nullptr;
+};
+
+}  // namespace bulkhead::scsi

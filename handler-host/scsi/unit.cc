@@ -1,0 +1,132 @@
+#include "handler-host/scsi/unit.h"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+#include <utility>
+
+#include "base/error.h"
+
+namespace bulkhead::scsi {
+namespace {
+
+// What one borrowed buffer takes: enough that a WRITE SAME of a pattern is not all overhead, little enough to
+// be locked in memory by every host.
+constexpr std::size_t kScratchBytes = 128 * 1024;
+
+// One WRITE SAME may have to write all of its blocks: this is a second's work for a slow disk, far from the
+// kernel's time-out of a command (30 s).
+constexpr std::uint64_t kMaxWriteSameBytes = 64 * 1024 * 1024;
+
+// iscsi-test-cu calls more than that "insanely big"; in bytes 512 MiB, or 4 GiB with blocks of 4 KiB.
+constexpr std::uint32_t kMaxUnmapBlocks = 1024 * 1024;
+
+std::uint32_t to_blocks(std::uint64_t bytes, unsigned shift) {
+  return static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(bytes >> shift, std::numeric_limits<std::uint32_t>::max()));
+}
+
+// The smaller of two limits of which 0 says "none".
+std::uint32_t tighter(std::uint32_t a, std::uint32_t b) {
+  if (a == 0 || b == 0) return std::max(a, b);
+  return std::min(a, b);
+}
+
+}  // namespace
+
+Unit::Unit(handler::Device& device, handler::Services& services, IdentitySource& identity,
+           Parameters parameters, const DeviceType& type)
+    : device_(device),
+      services_(services),
+      identity_(identity),
+      parameters_(std::move(parameters)),
+      type_(type),
+      block_shift_(static_cast<unsigned>(std::countr_zero(parameters_.block_bytes))),
+      geometry_(device.geometry()),
+      scratch_bytes_(std::max<std::size_t>(kScratchBytes, parameters_.block_bytes)),
+      scratch_(std::make_unique<std::byte[]>(scratch_bytes_)),
+      unmap_list_(std::make_unique<BlockRange[]>(kMaxUnmapDescriptors)),
+      tasks_(std::make_unique<Task[]>(parameters_.max_commands)) {
+  BULKHEAD_CHECK(std::has_single_bit(parameters_.block_bytes) && parameters_.block_bytes >= 512);
+  for (std::uint32_t i = parameters_.max_commands; i-- > 0;) {
+    tasks_[i].bind(*this);
+    give_back(tasks_[i]);
+  }
+}
+
+Unit::~Unit() {
+  BULKHEAD_CHECK(under_way_ == 0);
+}
+
+Task* Unit::take_task() {
+  if (free_tasks_ == nullptr) return nullptr;
+  return std::exchange(free_tasks_, free_tasks_->next_free);
+}
+
+void Unit::give_back(Task& task) {
+  task.next_free = std::exchange(free_tasks_, &task);
+}
+
+void Unit::execute(Command& command) {
+  Task* task = take_task();
+  if (task == nullptr) {
+    command.complete(status_reply(Status::TaskSetFull));
+    return;
+  }
+  ++under_way_;
+  task->start(command);
+}
+
+void Unit::resized(ByteCount size) {
+  geometry_ = device_.geometry();
+  if (size == parameters_.size) return;
+  parameters_.size = size;
+  capacity_changed_ = true;
+}
+
+std::optional<Sense> Unit::unit_attention() const {
+  if (!capacity_changed_) return std::nullopt;
+  return Sense{SenseKey::UnitAttention, asc::kCapacityDataHasChanged};
+}
+
+bool Unit::contains(const Extent& extent) const {
+  const auto end = end_of(extent.first, extent.count);
+  return end && end->value <= capacity().value;
+}
+
+bool Unit::contains(ByteOffset at, std::uint64_t bytes) const {
+  return at.value <= parameters_.size.value && bytes <= parameters_.size.value - at.value;
+}
+
+bool Unit::exceeds_channel(BlockCount count) const {
+  const std::uint32_t limit = parameters_.largest_transfer_bytes;
+  return limit != 0 && count.value > limit >> block_shift_;
+}
+
+ByteCount Unit::discard_piece(ByteOffset at, ByteCount left) const {
+  const std::uint64_t block = parameters_.block_bytes;
+  if (geometry_.max_discard_bytes == 0 || left.value <= geometry_.max_discard_bytes) return left;
+  const std::uint64_t granularity = std::max<std::uint64_t>(geometry_.discard_granularity_bytes, block);
+  std::uint64_t end = at.value + std::max(geometry_.max_discard_bytes, block);
+  end -= end % granularity;
+  if (end <= at.value)
+    end = at.value + std::max(geometry_.max_discard_bytes / block, std::uint64_t{1}) * block;
+  return {end - at.value};
+}
+
+Limits Unit::limits() const {
+  Limits limits;
+  limits.max_transfer =
+      tighter(parameters_.max_sectors, to_blocks(parameters_.largest_transfer_bytes, block_shift_));
+  limits.optimal_transfer =
+      tighter(to_blocks(geometry_.optimal_transfer_bytes, block_shift_), limits.max_transfer);
+  limits.max_write_same = kMaxWriteSameBytes >> block_shift_;
+  if (geometry_.can_discard) {
+    limits.max_unmap = kMaxUnmapBlocks;
+    limits.max_unmap_descriptors = kMaxUnmapDescriptors;
+    limits.unmap_granularity = std::max(1u, to_blocks(geometry_.discard_granularity_bytes, block_shift_));
+  }
+  return limits;
+}
+
+}  // namespace bulkhead::scsi

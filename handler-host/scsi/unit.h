@@ -1,0 +1,122 @@
+// One logical unit at work: what the commands (the files beside this one) share. Behind LogicalUnit; nobody
+// else includes this.
+//
+// Threads: the host's loop thread. Memory: made in the constructor.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "base/quantity.h"
+#include "handler-host/api/handler.h"
+#include "handler-host/scsi/cdb.h"
+#include "handler-host/scsi/device_type.h"
+#include "handler-host/scsi/logical_unit.h"
+#include "handler-host/scsi/range_lock.h"
+#include "handler-host/scsi/sense.h"
+#include "handler-host/scsi/task.h"
+
+namespace bulkhead::scsi {
+
+// What initiators are told to keep to (VPD B0h) and are held to. In blocks; 0: no limit.
+struct Limits {
+  std::uint32_t max_transfer = 0;  // told; what the channel can carry is a limit of its own
+  std::uint32_t optimal_transfer = 0;
+  std::uint32_t max_unmap = 0;  // of one UNMAP, all descriptors together
+  std::uint32_t max_unmap_descriptors = 0;
+  std::uint32_t unmap_granularity = 0;
+  std::uint64_t max_write_same = 0;
+};
+
+class Unit {
+ public:
+  Unit(handler::Device& device, handler::Services& services, IdentitySource& identity, Parameters parameters,
+       const DeviceType& type);
+  ~Unit();
+  Unit(const Unit&) = delete;
+  Unit& operator=(const Unit&) = delete;
+
+  void execute(Command& command);
+  void resized(ByteCount size);
+  [[nodiscard]] std::size_t under_way() const { return under_way_; }
+
+  // Facts.
+  [[nodiscard]] const DeviceType& type() const { return type_; }
+  [[nodiscard]] const Parameters& parameters() const { return parameters_; }
+  [[nodiscard]] const handler::Geometry& geometry() const { return geometry_; }
+  [[nodiscard]] Capabilities capabilities() const { return {.discard = geometry_.can_discard}; }
+  [[nodiscard]] Limits limits() const;
+  [[nodiscard]] std::uint32_t block_bytes() const { return parameters_.block_bytes; }
+  [[nodiscard]] BlockCount capacity() const { return {parameters_.size.value >> block_shift_}; }
+  // Does all of it lie on the medium? No blocks at all do, up to and including the one after the last.
+  [[nodiscard]] bool contains(const Extent& extent) const;
+  [[nodiscard]] bool contains(ByteOffset at, std::uint64_t bytes) const;
+  // Of an extent that is contained.
+  [[nodiscard]] ByteOffset offset_of(Lba lba) const { return {lba.value << block_shift_}; }
+  [[nodiscard]] ByteCount bytes_of(BlockCount count) const { return {count.value << block_shift_}; }
+  // How much of a range to discard at once: what the handler takes, ending at its granularity where possible.
+  [[nodiscard]] ByteCount discard_piece(ByteOffset at, ByteCount left) const;
+  // More blocks than the channel can carry for one command?
+  [[nodiscard]] bool exceeds_channel(BlockCount count) const;
+  [[nodiscard]] SenseFormat sense_format() const { return SenseFormat::Fixed; }  // D_SENSE is 0
+
+  // The write cache, as mode page 08h shows it. Without one in the device it stays off.
+  [[nodiscard]] bool write_cache() const { return geometry_.write_cache && !write_through_; }
+  void set_write_cache(bool on) { write_through_ = !on; }
+  [[nodiscard]] handler::Durability durability(bool force_unit_access) const {
+    return force_unit_access || !write_cache() ? handler::Durability::Durable : handler::Durability::Cached;
+  }
+
+  // The condition that the next command reports. TCMU tells no initiator from another, so it is reported
+  // once.
+  [[nodiscard]] std::optional<Sense> unit_attention() const;
+  void clear_unit_attention() { capacity_changed_ = false; }
+
+  // Parts.
+  [[nodiscard]] handler::Device& device() { return device_; }
+  [[nodiscard]] handler::Services& services() { return services_; }
+  [[nodiscard]] IdentitySource& identity() { return identity_; }
+  [[nodiscard]] RangeLock& blocks() { return blocks_; }
+  // What exists once and is borrowed, in order of arrival: who holds its lock may use it.
+  [[nodiscard]] RangeLock& scratch_lock() { return scratch_lock_; }
+  [[nodiscard]] std::span<std::byte> scratch() { return {scratch_.get(), scratch_bytes_}; }
+  [[nodiscard]] RangeLock& unmap_list_lock() { return unmap_list_lock_; }
+  [[nodiscard]] std::span<BlockRange> unmap_list() { return {unmap_list_.get(), kMaxUnmapDescriptors}; }
+
+  // A task's last two calls.
+  void command_over() { --under_way_; }
+  void give_back(Task& task);
+
+  static constexpr std::uint32_t kMaxUnmapDescriptors = 256;
+
+ private:
+  [[nodiscard]] Task* take_task();
+
+  // Constant after construction, but for parameters_.size.
+  handler::Device& device_;
+  handler::Services& services_;
+  IdentitySource& identity_;
+  Parameters parameters_;
+  const DeviceType& type_;
+  unsigned block_shift_;
+
+  handler::Geometry geometry_;
+  bool write_through_ = false;
+  bool capacity_changed_ = false;
+
+  RangeLock blocks_;
+  RangeLock scratch_lock_;
+  RangeLock unmap_list_lock_;
+  std::size_t scratch_bytes_;
+  std::unique_ptr<std::byte[]> scratch_;
+  std::unique_ptr<BlockRange[]> unmap_list_;
+
+  std::unique_ptr<Task[]> tasks_;  // after the locks: their sections are checked to be idle first
+  Task* free_tasks_ = nullptr;
+  std::size_t under_way_ = 0;
+};
+
+}  // namespace bulkhead::scsi

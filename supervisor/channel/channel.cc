@@ -1,0 +1,122 @@
+#include "supervisor/channel/channel.h"
+
+#include <fcntl.h>
+
+#include <bit>
+#include <cerrno>
+
+#include "base/shared_memory.h"
+
+namespace bulkhead::supervisor {
+
+using channel::CompletionEntry;
+using channel::CompletionsHeader;
+using channel::RequestsHeader;
+using channel::Slot;
+
+Channel::Channel(const ChannelSize& size, Mapping requests, Mapping completions, Mapping data,
+                 UniqueFd ring_host, UniqueFd doorbell)
+    : size_(size),
+      requests_(std::move(requests)),
+      completions_(std::move(completions)),
+      data_(std::move(data)),
+      doorbell_fd_(std::move(doorbell)),
+      sleep_(this->requests().supervisor_sleep),
+      ring_host_(this->completions().host_sleep, std::move(ring_host)) {}
+
+RequestsHeader& Channel::requests() const {
+  return object_at<RequestsHeader>(requests_.bytes(), 0);
+}
+CompletionsHeader& Channel::completions() const {
+  return object_at<CompletionsHeader>(completions_.bytes(), 0);
+}
+
+Result<Channel::Ends> Channel::create(const ChannelSize& size) {
+  if (!std::has_single_bit(size.slots) || size.slots > channel::kMaxSlots || size.data_bytes == 0 ||
+      size.data_bytes % channel::kPage != 0 || size.data_bytes > (1ull << 30))
+    return fail(Cause::BadInput, EINVAL,
+                "channel size: slots must be a power of two, data whole pages up to 1 GiB");
+  auto requests_fd = make_sealed_memfd("tcmu-requests", channel::requests_bytes(size.slots));
+  if (!requests_fd) return std::unexpected(std::move(requests_fd.error()));
+  auto completions_fd = make_sealed_memfd("tcmu-completions", channel::completions_bytes(size.slots));
+  if (!completions_fd) return std::unexpected(std::move(completions_fd.error()));
+  auto data_fd = make_sealed_memfd("tcmu-data", size.data_bytes);
+  if (!data_fd) return std::unexpected(std::move(data_fd.error()));
+  auto read_only = reopen_read_only(*requests_fd);
+  if (!read_only) return std::unexpected(std::move(read_only.error()));
+  auto pipe = make_doorbell_pipe();
+  if (!pipe) return std::unexpected(std::move(pipe.error()));
+  auto eventfd = make_eventfd();
+  if (!eventfd) return std::unexpected(std::move(eventfd.error()));
+  UniqueFd host_eventfd(::fcntl(eventfd->get(), F_DUPFD_CLOEXEC, 0));
+  if (!host_eventfd) return fail_errno(errno, "duplicate an eventfd");
+
+  using Access = Mapping::Access;
+  auto requests =
+      Mapping::map(*requests_fd, channel::requests_bytes(size.slots), Access::ReadWrite, "requests");
+  if (!requests) return std::unexpected(std::move(requests.error()));
+  // Written by us once, here; afterwards only read.
+  auto completions =
+      Mapping::map(*completions_fd, channel::completions_bytes(size.slots), Access::ReadWrite, "completions");
+  if (!completions) return std::unexpected(std::move(completions.error()));
+  auto data = Mapping::map(*data_fd, size.data_bytes, Access::ReadWrite, "channel data");
+  if (!data) return std::unexpected(std::move(data.error()));
+
+  auto& request_header = object_at<RequestsHeader>(requests->bytes(), 0);
+  request_header.magic = channel::kRequestsMagic;
+  request_header.version = channel::kChannelVersion;
+  request_header.slots = size.slots;
+  request_header.slot_offset = sizeof(RequestsHeader);
+  request_header.submit_offset = static_cast<std::uint32_t>(channel::submit_offset(size.slots));
+  request_header.data_bytes = size.data_bytes;
+  auto& completion_header = object_at<CompletionsHeader>(completions->bytes(), 0);
+  completion_header.magic = channel::kCompletionsMagic;
+  completion_header.version = channel::kChannelVersion;
+  completion_header.slots = size.slots;
+
+  Ends ends;
+  ends.host = HostEnds{std::move(*read_only), std::move(*completions_fd), std::move(*data_fd),
+                       std::move((*pipe)[0]), std::move(host_eventfd)};
+  ends.channel.reset(new Channel(size, std::move(*requests), std::move(*completions), std::move(*data),
+                                 std::move((*pipe)[1]), std::move(*eventfd)));
+  return ends;
+}
+
+void Channel::submit(SlotIndex index, const Slot& slot) {
+  object_at<Slot>(requests_.bytes(), sizeof(RequestsHeader) + index.value * sizeof(Slot)) = slot;
+  const std::uint32_t entry = submit_head_++ & (size_.slots - 1);
+  object_at<std::uint32_t>(requests_.bytes(), channel::submit_offset(size_.slots) + entry * sizeof entry) =
+      index.value;
+}
+
+void Channel::publish() {
+  if (published_ == submit_head_) return;
+  published_ = submit_head_;
+  store_release(requests().submit_head, submit_head_);
+  ring_host_.ring_if_asleep();
+}
+
+Result<std::optional<CompletionEntry>> Channel::next_completion() {
+  const std::uint32_t head = load_acquire(completions().completion_head);
+  const std::uint32_t waiting = head - completions_taken_;
+  if (waiting == 0) return std::nullopt;
+  if (waiting > size_.slots)
+    return fail(Cause::PeerBroken, EPROTO, "completion ring: more answers than there are slots");
+  const std::uint32_t entry = completions_taken_++ & (size_.slots - 1);
+  return snapshot(object_at<CompletionEntry>(completions_.bytes(),
+                                             sizeof(CompletionsHeader) + entry * sizeof(CompletionEntry)));
+}
+
+bool Channel::prepare_sleep() {
+  sleep_.prepare_sleep();
+  if (load_acquire(completions().completion_head) == completions_taken_) return true;
+  sleep_.wake();
+  return false;
+}
+
+std::span<std::byte> Channel::data(std::uint64_t offset, std::uint64_t bytes) const {
+  BULKHEAD_CHECK(offset <= data_.size() && bytes <= data_.size() - offset);
+  return data_.bytes().subspan(offset, bytes);
+}
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,482 @@
+#include "supervisor/device/device.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <random>
+
+#include "base/log.h"
+#include "supervisor/device/on_pump.h"
+#include "supervisor/pump/cdb_text.h"
+
+namespace bulkhead::supervisor {
+namespace {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kConfigfsDeadline{10'000};
+constexpr seconds kHelloDeadline{10};
+constexpr seconds kDrainDeadline{5};
+constexpr seconds kKillGrace{5};
+// A host that served for so long has not died of its start.
+constexpr seconds kSteady{10};
+constexpr milliseconds kFirstPause{100}, kLongestPause{10'000};
+// Failures in a row after which a device that recovers counts as failed.
+constexpr unsigned kGiveUpAfter = 3;
+
+std::uint64_t realtime_usec() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+}
+
+// Exponential, and off by up to a quarter, so that a hundred devices that fail together don't retry together.
+milliseconds pause_after(unsigned failures) {
+  if (failures <= 1) return milliseconds(0);
+  const auto doubled = kFirstPause * (1u << std::min(failures - 2, 7u));
+  static std::minstd_rand random{std::random_device{}()};
+  const auto pause = std::min<milliseconds>(doubled, kLongestPause);
+  return pause - milliseconds(random() % (static_cast<unsigned>(pause.count()) / 4));
+}
+
+}  // namespace
+
+Device::Device(DeviceContext context, Pump& pump, UioDevice uio, DeviceHandler handler)
+    : context_(context),
+      pump_(pump),
+      key_{uio.name.hba, uio.name.device},
+      label_(key_.text()),
+      uio_(std::move(uio)),
+      handler_(std::move(handler)),
+      wake_(context.io),
+      idle_wake_(context.io),
+      state_since_usec_(realtime_usec()) {}
+
+Device::~Device() {
+  if (host_) host_->abandon();
+}
+
+awaitable<void> Device::live(KernelDeviceAge age, PendingReply added,
+                             std::move_only_function<void()> settled) {
+  const auto self = shared_from_this();
+  age_ = age;
+  bool accepted = age == KernelDeviceAge::Used;
+  if (accepted) std::exchange(settled, nullptr)();
+  fire(DeviceEvent::Begin, "");
+  while (!leaving_) {
+    auto up = co_await bring_up();
+    if (!up) {
+      failed(up.error());
+      co_await lose_host();
+      if (!accepted) {
+        // Closed first: a uio device that is unregistered while it is open stays "open" (uio_release does not
+        // ask the driver then), and whoever made it may mend what is wrong and enable it again.
+        co_await close_kernel_side();
+        // The kernel undoes the device, and whoever made it has the errno.
+        added.answer(up);
+        given_up_ = !leaving_;
+        break;
+      }
+      co_await pause_before_retry();
+      continue;
+    }
+    added.answer(up);
+    if (settled) std::exchange(settled, nullptr)();
+    accepted = true;
+    co_await unblock();
+    serving_now();
+    co_await serve();
+    if (!leaving_) co_await lose_host();
+  }
+  if (settled) settled();
+  co_await take_down();
+}
+
+void Device::serving_now() {
+  serving_since_ = steady_clock::now();
+  fire(DeviceEvent::HostReady, "");
+  if (held_) fire(DeviceEvent::Hold, "held by an operator");
+  log(Level::Info, {log_fields().device, log_fields().subtype, host_->pid(), 0, kMsgDeviceServing},
+      fmt::format("{} serves {}", hosts_started_ == 1 ? "handler-host" : "a fresh handler-host",
+                  uio_.name.dev_config));
+}
+
+void Device::failed(const Error& error) {
+  if (leaving_) return;
+  ++failures_;
+  fire(failures_ > kGiveUpAfter && state_ == DeviceState::Recovering ? DeviceEvent::HostGaveUp
+                                                                     : DeviceEvent::HostDied,
+       error.what);
+  auto fields = log_fields();
+  fields.sys_errno = error.sys_errno;
+  fields.message_id = kMsgDeviceFailed;
+  log(Level::Error, fields, fmt::format("can't be served: {}", error.what));
+  context_.observer.event(key_, "open-failed", error.what);
+}
+
+awaitable<Result<>> Device::bring_up() {
+  if (!kernel_) {
+    auto opened = co_await open_kernel_side();
+    if (!opened) co_return opened;
+  }
+  co_return co_await start_host();
+}
+
+awaitable<Result<>> Device::open_kernel_side() {
+  auto job = [root = context_.root, folder = context_.hosts.dev_folder, uio = uio_, age = age_] {
+    return open_kernel_device(root, folder, uio, age);
+  };
+  auto opened =
+      co_await context_.pool.run<KernelDevice>("open the uio device", kConfigfsDeadline, std::move(job));
+  blocked_ = age_ == KernelDeviceAge::Used;
+  if (!opened) co_return std::unexpected(std::move(opened.error()));
+  const BackstoreFacts& facts = opened->facts;
+  if (facts.size.value == 0 || facts.size.value % facts.block_bytes != 0)
+    co_return fail(
+        Cause::BadInput, EINVAL,
+        fmt::format("size {} is not a multiple (above 0) of the block size {}; create the backstore with a "
+                    "size that is",
+                    facts.size.value, facts.block_bytes));
+  auto ring = CommandRing::attach(opened->region.bytes());
+  if (!ring) co_return std::unexpected(std::move(ring.error()));
+  kernel_ = std::move(*opened);
+  auto kick = [fd = kernel_->uio.get()] {
+    const std::int32_t any = 0;
+    [[maybe_unused]] const ssize_t written = ::write(fd, &any, sizeof any);
+  };
+  DataPath::Events& events = *this;
+  path_ = std::make_unique<DataPath>(*ring, channel_size(), stats_, events, std::move(kick));
+  Result<> added;
+  auto add = [this, &added] { added = pump_.add(*this); };
+  co_await pump_do(std::move(add));
+  co_return added;
+}
+
+awaitable<void> Device::pump_do(std::move_only_function<void()> work) {
+  return on_pump(context_.io, pump_, std::move(work));
+}
+
+awaitable<void> Device::take_channel_away() {
+  if (!attached_) co_return;
+  attached_ = false;
+  auto detach = [this] { pump_.detach(*this); };
+  co_await pump_do(std::move(detach));
+}
+
+ChannelSize Device::channel_size() const {
+  const auto& limits = handler_.manifest.limits();
+  return {.slots = limits.commands(), .data_bytes = std::uint64_t{limits.data_mebibytes()} << 20};
+}
+
+std::string Device::handler_config() const {
+  const auto slash = uio_.name.dev_config.find('/');
+  return slash == std::string::npos ? std::string() : uio_.name.dev_config.substr(slash + 1);
+}
+
+control::Open Device::open_message() const {
+  control::Open open;
+  open.set_id(0);
+  open.set_device(label_);
+  open.set_config(handler_config());
+  open.set_size_bytes(kernel_->facts.size.value);
+  open.set_block_bytes(kernel_->facts.block_bytes);
+  open.set_max_sectors(kernel_->facts.max_sectors);
+  open.set_largest_transfer_bytes(static_cast<std::uint32_t>(channel_size().data_bytes));
+  return open;
+}
+
+awaitable<Result<>> Device::start_host() {
+  auto ends = Channel::create(channel_size());
+  if (!ends) co_return std::unexpected(std::move(ends.error()));
+  const std::string leaf_name = fmt::format("uio{}", uio_.minor.value);
+  auto leaf = context_.cgroups.leaf(leaf_name);
+  if (!leaf) co_return std::unexpected(std::move(leaf.error()));
+  const std::string& subtype = handler_.manifest.subtype();
+  const HostCommand command{
+      .binary = context_.hosts.binary,
+      .visible_name = fmt::format("tcmu-host: {}/{}", subtype, key_.name),
+      .uid = context_.hosts.uid_base == 0 ? 0 : context_.hosts.uid_base + 1 + uio_.minor.value,
+      .cgroup_fd = leaf->get()};
+  host_end_.reset();
+  auto session = HostSession::launch(context_.io, command, label_, *this);
+  if (!session) co_return std::unexpected(std::move(session.error()));
+  host_ = *session;
+  host_since_usec_ = realtime_usec();
+  ++hosts_started_;
+  control::Start start;
+  start.set_subtype(subtype);
+  start.set_library(handler_.library);
+  start.set_slots(channel_size().slots);
+  start.set_data_bytes(channel_size().data_bytes);
+  auto introduced = co_await introduce(std::move(start), std::move(ends->host));
+  if (!introduced) co_return introduced;
+  Result<> watched;
+  auto attach = [this, &watched, channel = std::move(ends->channel)]() mutable {
+    path_->attach(std::move(channel));
+    watched = pump_.watch_channel(*this);
+  };
+  attached_ = true;
+  co_await pump_do(std::move(attach));
+  co_return watched;
+}
+
+awaitable<Result<>> Device::introduce(control::Start start, HostEnds ends) {
+  std::optional<HostEnds> given(std::move(ends));
+  auto started = co_await host_->start(std::move(start), std::move(given), kHelloDeadline);
+  if (!started) co_return started;
+  const seconds limit(handler_.manifest.limits().open_seconds());
+  co_return co_await host_->open(open_message(), limit);
+}
+
+// Until the host is gone, or we are to leave.
+awaitable<void> Device::serve() {
+  while (!leaving_ && host_ && !host_end_) {
+    co_await work_off_requests();
+    if (leaving_ || !host_ || host_end_) break;
+    co_await wake_.wait_until(Wake::kNever);
+  }
+}
+
+awaitable<void> Device::pause_before_retry() {
+  const auto until = steady_clock::now() + pause_after(failures_);
+  while (!leaving_) {
+    if (!requests_.empty()) {
+      co_await work_off_requests();
+      break;  // whoever asked wants it tried again now
+    }
+    const bool woken = co_await wake_.wait_until(until);
+    if (!woken) break;
+  }
+}
+
+// The present host, if there is one, is ended and its channel taken away: what it had waits for the next one.
+awaitable<void> Device::lose_host() {
+  if (!host_) co_return;
+  const bool died = host_end_.has_value();
+  if (!died) host_->kill("is replaced");
+  co_await host_gone(Wake::kNever);
+  if (!host_end_) co_return;  // we are to leave, and it can't be killed
+  co_await take_channel_away();
+  if (state_ == DeviceState::Serving || state_ == DeviceState::Held) {
+    failures_ = steady_clock::now() - serving_since_ > kSteady ? 1 : failures_ + 1;
+    auto fields = log_fields();
+    fields.message_id = kMsgHostDied;
+    log(Level::Error, fields,
+        fmt::format("handler-host {}; {} commands wait for the next one", last_exit_,
+                    stats_->in_flight.get()));
+    context_.observer.event(key_, "host-died", last_exit_);
+    fire(DeviceEvent::HostDied, "handler-host " + last_exit_);
+    host_.reset();
+    co_await pause_before_retry();
+    co_return;
+  }
+  host_.reset();
+}
+
+// Waits until the process is gone: before that nobody else may touch its data. Says so if that takes long.
+awaitable<void> Device::host_gone(Time give_up) {
+  auto complain_at = steady_clock::now() + kKillGrace;
+  while (!host_end_ && steady_clock::now() < give_up && !(leaving_ && give_up == Wake::kNever)) {
+    co_await wake_.wait_until(std::min(complain_at, give_up));
+    if (host_end_ || steady_clock::now() < complain_at) continue;
+    complain_at = Wake::kNever;
+    state_reason_ = fmt::format("handler-host {} can't be killed; its storage does not answer", host_->pid());
+    log(Level::Error, log_fields(), state_reason_);
+    changed();
+  }
+}
+
+// In good order: what it has is answered, then it flushes, closes and ends. Deadlines all the way.
+awaitable<void> Device::close_host() {
+  if (!host_ || host_end_) co_return;
+  idle_ = false;
+  auto call = [this] {
+    path_->call_when_idle();
+    pump_.schedule(*this);
+  };
+  co_await pump_do(std::move(call));
+  const auto drained_by = steady_clock::now() + kDrainDeadline;
+  while (!idle_ && !host_end_) {
+    const bool woken = co_await idle_wake_.wait_until(drained_by);
+    if (!woken) break;
+  }
+  if (host_end_) co_return;
+  if (idle_) {
+    const seconds limit(handler_.manifest.limits().close_seconds());
+    auto closed = co_await host_->close(limit);
+    if (!closed) log(Level::Error, log_fields(), fmt::format("closing failed: {}", closed.error().what));
+  } else {
+    host_->kill(fmt::format("did not answer its commands within {} s", kDrainDeadline.count()));
+  }
+}
+
+awaitable<void> Device::take_down() {
+  const Leave how = leaving_.value_or(Leave::Removed);
+  fire(DeviceEvent::Remove, how == Leave::Stopped ? "the supervisor is stopping" : "");
+  if (how == Leave::Stopped && kernel_) co_await settle_for_stop();
+  if (host_) {
+    if (attached_) co_await close_host();
+    if (!host_end_) host_->kill("is no longer needed");
+    // The kernel waits for our reply to the removal: not longer than this, even for a process that can't die.
+    co_await host_gone(steady_clock::now() + kKillGrace + seconds(1));
+  }
+  for (const auto& request : std::exchange(requests_, {})) {
+    request->result = fail(Cause::NotFound, ENODEV, "the device is being removed");
+    request->done.notify();
+  }
+  const bool unanswered = co_await close_kernel_side();
+  if (host_) host_->abandon();
+  host_.reset();
+  context_.cgroups.remove_leaf(fmt::format("uio{}", uio_.minor.value));
+  if (how == Leave::Stopped && unanswered) {
+    // Nobody of ours can touch its data any more: the initiators get BUSY and retry.
+    auto job = [root = context_.root, name = uio_.name] {
+      return Backstore(root, name).reset_ring(ResetRing::Busy);
+    };
+    auto reset = co_await context_.pool.run<void>("reset the ring", kConfigfsDeadline, std::move(job));
+    if (!reset) log(Level::Error, log_fields(), reset.error().what);
+  }
+}
+
+// True: commands are left in the ring that nobody has answered.
+awaitable<bool> Device::close_kernel_side() {
+  if (!kernel_) co_return false;
+  bool unanswered = false;
+  auto remove = [this, &unanswered] {
+    pump_.remove(*this);
+    unanswered = path_->in_flight() != 0;
+  };
+  co_await pump_do(std::move(remove));
+  path_.reset();
+  kernel_.reset();
+  co_return unanswered;
+}
+
+// At a stop: commands in flight are finished, later ones get BUSY instead of waiting for a daemon that is not
+// there.
+awaitable<void> Device::settle_for_stop() {
+  auto job = [root = context_.root, name = uio_.name] {
+    return Backstore(root, name).set_blocked(Blocked::Yes);
+  };
+  auto blocked = co_await context_.pool.run<void>("block the device", kConfigfsDeadline, std::move(job));
+  if (!blocked) log(Level::Warning, log_fields(), blocked.error().what);
+  auto release = [this] {
+    path_->set_held(false);
+    pump_.schedule(*this);
+  };
+  co_await pump_do(std::move(release));
+}
+
+awaitable<void> Device::unblock() {
+  if (!blocked_) co_return;
+  auto job = [root = context_.root, name = uio_.name] {
+    return Backstore(root, name).set_blocked(Blocked::No);
+  };
+  auto unblocked = co_await context_.pool.run<void>("unblock the device", kConfigfsDeadline, std::move(job));
+  if (unblocked)
+    blocked_ = false;
+  else
+    log(Level::Error, log_fields(), fmt::format("initiators go on getting BUSY: {}", unblocked.error().what));
+}
+
+void Device::leave(Leave how) {
+  if (leaving_) return;
+  leaving_ = how;
+  if (host_ &&
+      (state_ == DeviceState::Starting || state_ == DeviceState::Recovering || state_ == DeviceState::Failed))
+    host_->kill("is no longer needed");
+  wake_.notify();
+}
+
+void Device::fire(DeviceEvent event, std::string reason) {
+  const auto to = next(state_, event);
+  if (!to) {
+    log(Level::Warning, log_fields(),
+        fmt::format("event '{}' makes no sense in state '{}'; ignored", to_string(event), to_string(state_)));
+    return;
+  }
+  if (state_ != *to) state_since_usec_ = realtime_usec();
+  state_ = *to;
+  state_reason_ = std::move(reason);
+  changed();
+}
+
+void Device::changed() {
+  context_.observer.device_changed(key_);
+}
+
+LogFields Device::log_fields() const {
+  return {.device = label_, .subtype = handler_.manifest.subtype(), .host_pid = host_ ? host_->pid() : 0};
+}
+
+// The pump's thread, all of these: the control thread does the rest.
+void Device::host_broke_rule(std::string_view rule) {
+  asio::post(context_.io, [self = weak_from_this(), text = std::string(rule)] {
+    const auto device = self.lock();
+    if (!device || !device->host_) return;
+    auto fields = device->log_fields();
+    fields.message_id = kMsgHostLied;
+    log(Level::Error, fields, fmt::format("handler-host broke the channel's rules: {}; it is ended", text));
+    device->host_->kill(fmt::format("broke the channel's rules: {}", text));
+  });
+}
+
+// Unregistered without an event that reached us.
+void Device::device_gone() {
+  asio::post(context_.io, [self = weak_from_this()] {
+    if (const auto device = self.lock()) device->leave(Leave::Removed);
+  });
+}
+
+void Device::ring_broken(const Error& error) {
+  asio::post(context_.io, [self = weak_from_this(), text = error.what] {
+    const auto device = self.lock();
+    if (!device) return;
+    device->state_reason_ = fmt::format("the kernel's ring can't be read: {}", text);
+    auto fields = device->log_fields();
+    fields.message_id = kMsgRingBroken;
+    log(Level::Critical, fields, device->state_reason_ + "; restart tcmu-supervisor to reset it");
+    device->context_.observer.event(device->key_, "ring-broken", text);
+    device->changed();
+  });
+}
+
+void Device::took(const InFlightCommand& command) {
+  log(Level::DebugScsi, {.device = label_, .subtype = handler_.manifest.subtype()}, CdbText(command).view());
+}
+
+void Device::poisoned(const InFlightCommand& command) {
+  const std::string cdb(CdbText(command).view());
+  asio::post(context_.io, [self = weak_from_this(), cdb, deaths = command.replays] {
+    const auto device = self.lock();
+    if (!device) return;
+    const auto text =
+        fmt::format("command {} ended {} hosts and is answered with HARDWARE ERROR", cdb, deaths);
+    auto fields = device->log_fields();
+    fields.message_id = kMsgCommandPoisoned;
+    log(Level::Error, fields, text);
+    device->context_.observer.event(device->key_, "command-poisoned", text);
+  });
+}
+
+void Device::idle() {
+  asio::post(context_.io, [self = weak_from_this()] {
+    const auto device = self.lock();
+    if (!device) return;
+    device->idle_ = true;
+    device->idle_wake_.notify();
+  });
+}
+
+void Device::host_ended(const std::string& how) {
+  last_exit_ = how;
+  host_end_ = how;
+  wake_.notify();
+  idle_wake_.notify();
+}
+
+}  // namespace bulkhead::supervisor

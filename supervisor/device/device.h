@@ -1,0 +1,194 @@
+// One TCMU device: keeps a host in front of it for as long as the kernel has it.
+//
+// One coroutine, live(), brings the device up, watches its host, replaces it, and takes the device down.
+// Everything else asks it: requests wait in a queue that live() works off, so no two things ever happen to a
+// host at once. Threads: the control thread, but for the callbacks of DataPath::Events and PumpClient, which
+// the pump makes and which only post. Lifetime: shared with live(); ends when live() has returned and the
+// manager has let go.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "proto/handler.pb.h"
+#include "supervisor/configfs/blocking_pool.h"
+#include "supervisor/device/host_session.h"
+#include "supervisor/device/kernel_device.h"
+#include "supervisor/device/wake.h"
+#include "supervisor/model/service_model.h"
+#include "supervisor/netlink/reply_desk.h"
+#include "supervisor/pump/data_path.h"
+#include "supervisor/pump/pump.h"
+#include "supervisor/spawn/cgroups.h"
+
+namespace bulkhead::supervisor {
+
+struct HostSettings {
+  std::string binary;          // of tcmu-handler-host
+  std::uint32_t uid_base = 0;  // hosts run as uid_base + 1 + minor; 0: as ourselves
+  std::string dev_folder = "/dev";
+};
+
+// What all devices share; outlives them.
+struct DeviceContext {
+  boost::asio::io_context& io;
+  BlockingPool& pool;
+  const SysRoot& root;
+  const Cgroups& cgroups;
+  const HostSettings& hosts;
+  ServiceObserver& observer;
+};
+
+// What a device's handler is, from the manifest.
+struct DeviceHandler {
+  HandlerManifest manifest;
+  std::string library;  // absolute path
+};
+
+class Device final : public std::enable_shared_from_this<Device>,
+                     private PumpClient,
+                     private DataPath::Events,
+                     private HostSession::Owner {
+ public:
+  Device(DeviceContext context, Pump& pump, UioDevice uio, DeviceHandler handler);
+  ~Device();
+
+  // The whole life; returns when the device is taken down. `added`: the kernel's wait for our verdict on a
+  // fresh device. A fresh device that can't be served is given up, with the error as the verdict; a used one
+  // is retried for ever. `settled` is called once, when the fresh device has its verdict (at once for a used
+  // one).
+  boost::asio::awaitable<void> live(KernelDeviceAge age, PendingReply added,
+                                    std::move_only_function<void()> settled);
+  // After live(): it was a fresh device that could not be served.
+  [[nodiscard]] bool given_up() const { return given_up_; }
+
+  enum class Leave : std::uint8_t {
+    Removed,  // the kernel is taking the device away: flush and let go
+    Stopped,  // we go, the device stays: its commands are finished, later ones get BUSY
+  };
+  // Ends live(). At once while a host is being started; otherwise after an orderly close with deadlines.
+  void leave(Leave how);
+
+  boost::asio::awaitable<Result<>> restart();
+  boost::asio::awaitable<Result<>> hold();
+  boost::asio::awaitable<Result<>> resume();
+  // The kernel's RECONFIG events. What changes nothing is no error.
+  boost::asio::awaitable<Result<>> resize(std::uint64_t size_bytes);
+  boost::asio::awaitable<Result<>> set_write_cache(bool on);
+  boost::asio::awaitable<Result<>> reconfigure(std::string dev_config);
+
+  [[nodiscard]] const DeviceKey& key() const { return key_; }
+  [[nodiscard]] const UioDevice& uio_device() const { return uio_; }
+  [[nodiscard]] DeviceReport report() const;
+
+ private:
+  using Time = std::chrono::steady_clock::time_point;
+  // Asked of live(). Shared by it and the coroutine that waits, either of which may let go first.
+  struct Request {
+    std::move_only_function<boost::asio::awaitable<Result<>>()> work;
+    bool needs_host;
+    Wake done;
+    std::optional<Result<>> result;
+  };
+
+  // device.cc: the life
+  boost::asio::awaitable<Result<>> bring_up();
+  boost::asio::awaitable<Result<>> open_kernel_side();
+  boost::asio::awaitable<Result<>> start_host();
+  boost::asio::awaitable<Result<>> introduce(control::Start start, HostEnds ends);
+  boost::asio::awaitable<void> serve();
+  boost::asio::awaitable<void> pause_before_retry();
+  boost::asio::awaitable<void> work_off_requests();
+  boost::asio::awaitable<void> lose_host();
+  boost::asio::awaitable<void> close_host();
+  boost::asio::awaitable<void> host_gone(Time give_up);
+  boost::asio::awaitable<void> take_down();
+  boost::asio::awaitable<bool> close_kernel_side();
+  boost::asio::awaitable<void> settle_for_stop();
+  boost::asio::awaitable<void> unblock();
+  // Runs work on the pump and comes back. Name the work in a local first: GCC 12 frees temporaries of a
+  // co_await expression twice.
+  boost::asio::awaitable<void> pump_do(std::move_only_function<void()> work);
+  boost::asio::awaitable<void> take_channel_away();
+  void serving_now();
+  void failed(const Error& error);
+
+  // device_requests.cc
+  boost::asio::awaitable<Result<>> ask(bool needs_host,
+                                       std::move_only_function<boost::asio::awaitable<Result<>>()> work);
+  boost::asio::awaitable<Result<>> do_restart();
+  boost::asio::awaitable<Result<>> do_hold(bool on);
+  boost::asio::awaitable<Result<>> do_resize(std::uint64_t size_bytes);
+  boost::asio::awaitable<Result<>> do_write_cache(bool on);
+  boost::asio::awaitable<Result<>> do_reconfigure(std::string dev_config);
+
+  void fire(DeviceEvent event, std::string reason);
+  void changed();
+  [[nodiscard]] LogFields log_fields() const;
+  [[nodiscard]] std::string handler_config() const;  // dev_config after its subtype
+  [[nodiscard]] ChannelSize channel_size() const;
+  [[nodiscard]] control::Open open_message() const;
+
+  // DataPath::Events and PumpClient: the pump's thread
+  DataPath& path() override { return *path_; }
+  const UniqueFd& uio() override { return kernel_->uio; }
+  void device_gone() override;
+  void host_broke_rule(std::string_view rule) override;
+  void ring_broken(const Error& error) override;
+  void took(const InFlightCommand& command) override;
+  void poisoned(const InFlightCommand& command) override;
+  void idle() override;
+
+  // HostSession::Owner
+  boost::asio::awaitable<Result<UniqueFd>> host_asks_file(FileAsked asked) override;
+  boost::asio::awaitable<Result<control::Identity>> host_asks_identity() override;
+  void host_facts(const HostFacts& facts) override;
+  void host_counter(std::string_view name, std::uint64_t value) override;
+  void host_ended(const std::string& how) override;
+
+  DeviceContext context_;
+  Pump& pump_;
+  const DeviceKey key_;
+  const std::string label_;  // key_ as text
+  UioDevice uio_;
+  const DeviceHandler handler_;
+  std::shared_ptr<DeviceStats> stats_ = std::make_shared<DeviceStats>();  // its writer is the pump
+
+  std::optional<KernelDevice> kernel_;
+  std::unique_ptr<DataPath> path_;  // the pump's, once added: not to be looked into from here
+  bool attached_ = false;           // a host has a channel to it
+  KernelDeviceAge age_ = KernelDeviceAge::Used;
+  bool blocked_ = false;
+  bool given_up_ = false;
+
+  std::shared_ptr<HostSession> host_;    // shared with its coroutines
+  std::optional<std::string> host_end_;  // set when the process is gone
+  Wake wake_;                            // live()'s
+  Wake idle_wake_;
+  bool idle_ = false;
+  std::deque<std::shared_ptr<Request>> requests_;
+  std::optional<Leave> leaving_;
+  bool held_ = false;
+  unsigned failures_ = 0;  // deaths and failed starts since the device last served for a while
+  std::chrono::steady_clock::time_point serving_since_;
+
+  DeviceState state_ = DeviceState::Discovered;
+  std::string state_reason_;
+  std::uint64_t state_since_usec_ = 0;
+  std::uint64_t host_since_usec_ = 0;
+  std::uint64_t hosts_started_ = 0;
+  std::string last_exit_;
+  std::string wwn_;
+  HostFacts facts_;
+  std::map<std::string, std::uint64_t, std::less<>> counters_;
+};
+
+}  // namespace bulkhead::supervisor

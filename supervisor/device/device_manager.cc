@@ -1,0 +1,291 @@
+#include "supervisor/device/device_manager.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+#include "base/log.h"
+#include "supervisor/configfs/kernel_interface.h"
+
+namespace bulkhead::supervisor {
+namespace {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kScanDeadline{10'000};
+// To ask one device whether it is configured; a device that is being removed does not answer.
+constexpr milliseconds kLookDeadline{3'000};
+constexpr seconds kSettleDeadline{60};
+constexpr seconds kStopDeadline{40};
+
+}  // namespace
+
+DeviceManager::DeviceManager(DeviceContext context, const HandlerRegistry& handlers,
+                             std::span<const std::unique_ptr<Pump>> pumps)
+    : context_(context), handlers_(handlers), pumps_(pumps), checks_(context), settled_(context.io) {}
+
+awaitable<Error> DeviceManager::follow(KernelLink& link, bool module_loaded) {
+  if (module_loaded) co_await scan(link);
+  for (;;) {
+    auto event = co_await link.next();
+    if (!event) co_return std::move(event.error());
+    if (auto* announced = std::get_if<Announced>(&*event)) {
+      take(std::move(*announced));
+    } else {
+      log(Level::Warning, {.message_id = kMsgNetlinkResync},
+          fmt::format("looking for devices again: {}", std::get<Resync>(*event).reason));
+      co_await scan(link);
+    }
+  }
+}
+
+// What is there and not known becomes known. What a dead predecessor, or lost events, left the kernel waiting
+// for is settled last: fresh devices by their verdict, everything else by a reset of all waits.
+awaitable<void> DeviceManager::scan(KernelLink& link) {
+  auto job = [root = context_.root] { return scan_uio(root); };
+  auto found = co_await context_.pool.run<UioScan>("look for devices", kScanDeadline, std::move(job));
+  if (!found) {
+    log(Level::Error, {}, fmt::format("existing devices are not served: {}", found.error().what));
+    co_return;
+  }
+  for (const std::string& problem : found->problems) log(Level::Error, {}, problem);
+  for (UioDevice& uio : found->devices) {
+    const DeviceKey key{uio.name.hba, uio.name.device};
+    if (entries_.contains(key) || handler_for(uio) == nullptr) continue;
+    ++being_looked_at_;
+    asio::co_spawn(context_.io, look_at(link, std::move(uio)), asio::detached);
+  }
+  asio::co_spawn(context_.io, end_stale_waits(), asio::detached);
+}
+
+awaitable<void> DeviceManager::look_at(KernelLink& link, UioDevice uio) {
+  const Backstore backstore(context_.root, uio.name);
+  auto ask = [backstore] { return backstore.configured(); };
+  auto configured = co_await context_.pool.run<bool>("look at a device", kLookDeadline, std::move(ask));
+  PendingReply added;
+  if (configured && !*configured) {
+    auto ask_id = [backstore] { return backstore.device_id(); };
+    auto id = co_await context_.pool.run<std::uint32_t>("look at a device", kLookDeadline, std::move(ask_id));
+    if (id) added = link.owe(EventKind::Added, *id);
+  }
+  if (--being_looked_at_ == 0) settled_.notify();
+  const DeviceKey key{uio.name.hba, uio.name.device};
+  if (!configured) {
+    log(Level::Warning, {.device = key.text()}, fmt::format("left alone: {}", configured.error().what));
+  } else if (!entries_.contains(key)) {  // its event may have come meanwhile
+    add(std::move(uio), *configured ? KernelDeviceAge::Used : KernelDeviceAge::Fresh, std::move(added));
+  }
+}
+
+awaitable<void> DeviceManager::end_stale_waits() {
+  const auto deadline = steady_clock::now() + kSettleDeadline;
+  while (being_looked_at_ != 0 || fresh_starting_ != 0) {
+    const bool woken = co_await settled_.wait_until(deadline);
+    if (!woken) break;
+  }
+  auto job = [root = context_.root] { return end_pending_netlink_waits(root); };
+  auto ended = co_await context_.pool.run<void>("end stale netlink waits", kScanDeadline, std::move(job));
+  if (!ended) log(Level::Warning, {}, ended.error().what);
+}
+
+void DeviceManager::take(Announced announced) {
+  KernelEvent& event = announced.event;
+  UioDevice uio{.minor = event.minor, .name = event.name, .map_bytes = {}};
+  const DeviceKey key{uio.name.hba, uio.name.device};
+  if (handler_for(uio) == nullptr && !entries_.contains(key)) {
+    // Not ours: its own daemon answers, and nobody else may.
+    announced.reply.leave_to_another_daemon();
+    return;
+  }
+  switch (event.kind) {
+    case EventKind::Added:
+      if (auto at = entries_.find(key); at != entries_.end()) {
+        // The removal's event was lost.
+        at->second.device->leave(Device::Leave::Removed);
+        at->second.successor = std::move(announced);
+      } else {
+        add(std::move(uio), KernelDeviceAge::Fresh, std::move(announced.reply));
+      }
+      return;
+    case EventKind::Removed:
+      remove(key, std::move(announced.reply));
+      return;
+    case EventKind::Reconfig:
+      if (auto device = find(key))
+        asio::co_spawn(context_.io, reconfigure(device, std::move(event.change), std::move(announced.reply)),
+                       asio::detached);
+      else
+        announced.reply.answer(fail(Cause::NotFound, ENODEV, "unknown device"));
+      return;
+  }
+}
+
+void DeviceManager::add(UioDevice uio, KernelDeviceAge age, PendingReply added) {
+  const Handler* handler = handler_for(uio);
+  if (stopping_ || handler == nullptr) return;
+  const DeviceKey key{uio.name.hba, uio.name.device};
+  if (!handler->problem.empty()) {
+    const auto why =
+        fmt::format("handler {} can't be used: {}", handler->manifest.subtype(), handler->problem);
+    log(Level::Error, {.device = key.text()}, why);
+    added.answer(fail(Cause::BadInput, ENOENT, why));
+    return;
+  }
+  const std::size_t pump = idlest_pump();
+  auto device = std::make_shared<Device>(context_, *pumps_[pump], std::move(uio),
+                                         DeviceHandler{handler->manifest, handler->library});
+  entries_.emplace(key, Entry{.device = device, .pump = pump});
+  context_.observer.device_added(key);
+  if (age == KernelDeviceAge::Fresh) ++fresh_starting_;
+  asio::co_spawn(context_.io, keep(key, device, age, std::move(added)), asio::detached);
+}
+
+awaitable<void> DeviceManager::keep(DeviceKey key, std::shared_ptr<Device> device, KernelDeviceAge age,
+                                    PendingReply added) {
+  auto verdict_given = [this, age] {
+    if (age == KernelDeviceAge::Fresh && --fresh_starting_ == 0) settled_.notify();
+  };
+  co_await device->live(age, std::move(added), verdict_given);
+  const bool given_up = device->given_up();
+  UioDevice uio = device->uio_device();
+  forget(key);
+  // A fresh device that can't be served is undone by the kernel, unless it was made without waiting for us.
+  if (given_up && !stopping_) co_await look_again(std::move(uio));
+}
+
+awaitable<void> DeviceManager::look_again(UioDevice uio) {
+  auto job = [root = context_.root, minor = uio.minor, name = uio.name]() -> Result<bool> {
+    auto now = read_uio(root, minor);
+    if (!now || !*now || (*now)->name != name) return false;
+    return Backstore(root, name).configured();
+  };
+  auto still_there =
+      co_await context_.pool.run<bool>("look again at a device", kLookDeadline, std::move(job));
+  if (still_there && *still_there && find({uio.name.hba, uio.name.device}) == nullptr)
+    add(std::move(uio), KernelDeviceAge::Used, PendingReply());
+}
+
+void DeviceManager::remove(const DeviceKey& key, PendingReply reply) {
+  auto at = entries_.find(key);
+  if (at == entries_.end()) {
+    reply.answer({});
+    return;
+  }
+  at->second.removed = std::move(reply);
+  at->second.device->leave(Device::Leave::Removed);
+}
+
+void DeviceManager::forget(const DeviceKey& key) {
+  auto at = entries_.find(key);
+  Entry entry = std::move(at->second);
+  entries_.erase(at);
+  context_.observer.device_removed(key);
+  entry.removed.answer({});
+  if (entry.successor) take(std::move(*entry.successor));
+  if (entries_.empty()) settled_.notify();
+}
+
+awaitable<void> DeviceManager::reconfigure(std::shared_ptr<Device> device, Change change,
+                                           PendingReply reply) {
+  Result<> done;
+  if (const auto* size = std::get_if<NewSize>(&change))
+    done = co_await device->resize(size->size.value);
+  else if (const auto* cache = std::get_if<NewWriteCache>(&change))
+    done = co_await device->set_write_cache(cache->on);
+  else if (const auto* config = std::get_if<NewConfig>(&change))
+    done = co_await device->reconfigure(config->dev_config);
+  else
+    done = fail(Cause::BadInput, EOPNOTSUPP, "a reconfiguration that names nothing to change");
+  if (!done)
+    log(Level::Error, {.device = device->key().text()}, fmt::format("not changed: {}", done.error().what));
+  reply.answer(done);
+}
+
+awaitable<void> DeviceManager::stop() {
+  stopping_ = true;
+  for (auto& [key, entry] : entries_) entry.device->leave(Device::Leave::Stopped);
+  const auto deadline = steady_clock::now() + kStopDeadline;
+  while (!entries_.empty()) {
+    const bool woken = co_await settled_.wait_until(deadline);
+    if (woken) continue;
+    for (auto& [key, entry] : entries_)
+      log(Level::Error, {.device = key.text()},
+          "did not come to rest in time; its initiators may see timeouts");
+    co_return;
+  }
+}
+
+const Handler* DeviceManager::handler_for(const UioDevice& uio) const {
+  return handlers_.find(split_dev_config(uio.name.dev_config).subtype);
+}
+
+std::shared_ptr<Device> DeviceManager::find(const DeviceKey& key) const {
+  auto at = entries_.find(key);
+  return at == entries_.end() ? nullptr : at->second.device;
+}
+
+std::size_t DeviceManager::idlest_pump() const {
+  std::vector<std::size_t> load(pumps_.size());
+  for (const auto& [key, entry] : entries_) ++load[entry.pump];
+  return static_cast<std::size_t>(std::min_element(load.begin(), load.end()) - load.begin());
+}
+
+std::vector<HandlerReport> DeviceManager::handlers() const {
+  std::vector<HandlerReport> reports;
+  for (const Handler& handler : handlers_.all())
+    reports.push_back({.subtype = handler.manifest.subtype(),
+                       .name = handler.manifest.name(),
+                       .config_description = handler.manifest.config_description(),
+                       .library = handler.library,
+                       .bus_name = {},
+                       .problem = handler.problem});
+  return reports;
+}
+
+std::vector<DeviceKey> DeviceManager::devices() const {
+  std::vector<DeviceKey> keys;
+  for (const auto& [key, entry] : entries_) keys.push_back(key);
+  return keys;
+}
+
+std::optional<DeviceReport> DeviceManager::device(const DeviceKey& key) const {
+  const auto device = find(key);
+  if (!device) return std::nullopt;
+  return device->report();
+}
+
+awaitable<ConfigVerdict> DeviceManager::check_config(std::string subtype, std::string config,
+                                                     CallerRights rights) {
+  const Handler* handler = handlers_.find(subtype);
+  if (handler == nullptr) co_return ConfigVerdict{false, fmt::format("there is no handler {}", subtype)};
+  if (!handler->problem.empty())
+    co_return ConfigVerdict{false, fmt::format("handler {} can't be used: {}", subtype, handler->problem)};
+  DeviceHandler of{handler->manifest, handler->library};
+  co_return co_await checks_.check(std::move(of), std::move(config), rights);
+}
+
+awaitable<Result<>> DeviceManager::restart(DeviceKey key) {
+  const auto device = find(key);
+  if (!device) co_return fail(Cause::NotFound, ENODEV, fmt::format("there is no device {}", key.text()));
+  co_return co_await device->restart();
+}
+
+awaitable<Result<>> DeviceManager::hold(DeviceKey key) {
+  const auto device = find(key);
+  if (!device) co_return fail(Cause::NotFound, ENODEV, fmt::format("there is no device {}", key.text()));
+  co_return co_await device->hold();
+}
+
+awaitable<Result<>> DeviceManager::resume(DeviceKey key) {
+  const auto device = find(key);
+  if (!device) co_return fail(Cause::NotFound, ENODEV, fmt::format("there is no device {}", key.text()));
+  co_return co_await device->resume();
+}
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,192 @@
+// What operators and the kernel ask of a device while it lives, and what its host asks of us.
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "supervisor/device/device.h"
+#include "supervisor/device/on_pump.h"
+
+namespace bulkhead::supervisor {
+namespace {
+
+using boost::asio::awaitable;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kConfigfsDeadline{4'000};  // below the host's own for an INQUIRY
+constexpr milliseconds kOpenDeadline{15'000};
+// A request waits for at most a start of a host, a close of one, and another start.
+constexpr seconds kRequestDeadline{60};
+constexpr std::size_t kMaxCounters = 64;
+
+}  // namespace
+
+awaitable<Result<>> Device::ask(bool needs_host, std::move_only_function<awaitable<Result<>>()> work) {
+  const auto self = shared_from_this();
+  if (leaving_) co_return fail(Cause::NotFound, ENODEV, "the device is being removed");
+  const std::shared_ptr<Request> request(new Request{std::move(work), needs_host, Wake(context_.io), {}});
+  requests_.push_back(request);
+  wake_.notify();
+  co_await request->done.wait_until(steady_clock::now() + kRequestDeadline);
+  std::erase(requests_, request);
+  if (request->result) co_return std::move(*request->result);
+  co_return fail(Cause::TimedOut, ETIMEDOUT, fmt::format("{}: still {}", label_, to_string(state_)));
+}
+
+awaitable<void> Device::work_off_requests() {
+  while (!requests_.empty() && !leaving_) {
+    const std::shared_ptr<Request> request = requests_.front();
+    requests_.pop_front();
+    Result<> result;
+    if (request->needs_host && (!host_ || host_end_))
+      result =
+          fail(Cause::Busy, EBUSY, fmt::format("{} is {}: {}", label_, to_string(state_), state_reason_));
+    else
+      result = co_await request->work();
+    request->result = std::move(result);
+    request->done.notify();
+  }
+}
+
+awaitable<Result<>> Device::restart() {
+  return ask(false, [this] { return do_restart(); });
+}
+awaitable<Result<>> Device::hold() {
+  return ask(true, [this] { return do_hold(true); });
+}
+awaitable<Result<>> Device::resume() {
+  return ask(true, [this] { return do_hold(false); });
+}
+awaitable<Result<>> Device::resize(std::uint64_t size_bytes) {
+  return ask(true, [this, size_bytes] { return do_resize(size_bytes); });
+}
+awaitable<Result<>> Device::set_write_cache(bool on) {
+  return ask(true, [this, on] { return do_write_cache(on); });
+}
+awaitable<Result<>> Device::reconfigure(std::string dev_config) {
+  return ask(true,
+             [this, config = std::move(dev_config)]() mutable { return do_reconfigure(std::move(config)); });
+}
+
+// Without a host there is nothing to close: that somebody asked ends the pause before the next attempt.
+awaitable<Result<>> Device::do_restart() {
+  failures_ = 0;
+  if (!host_ || host_end_) co_return Result<>();
+  log(Level::Info, log_fields(), "restart requested");
+  auto pause = [this] { path_->set_held(true); };
+  co_await pump_do(std::move(pause));
+  co_await close_host();
+  co_await host_gone(Wake::kNever);
+  if (!host_end_) co_return fail(Cause::Busy, EBUSY, "the handler-host can't be killed");
+  co_await take_channel_away();
+  auto go_on = [this] { path_->set_held(held_); };
+  co_await pump_do(std::move(go_on));
+  host_.reset();
+  fire(DeviceEvent::HostDied, "restart requested");
+  co_return Result<>();
+}
+
+awaitable<Result<>> Device::do_hold(bool on) {
+  if (held_ == on) co_return Result<>();
+  held_ = on;
+  auto set = [this, on] {
+    path_->set_held(on);
+    pump_.schedule(*this);
+  };
+  co_await pump_do(std::move(set));
+  fire(on ? DeviceEvent::Hold : DeviceEvent::Resume, on ? "held by an operator" : "");
+  log(Level::Info, log_fields(), on ? "commands are held back" : "commands flow again");
+  co_return Result<>();
+}
+
+awaitable<Result<>> Device::do_resize(std::uint64_t size_bytes) {
+  if (size_bytes == kernel_->facts.size.value) co_return Result<>();
+  if (size_bytes == 0 || size_bytes % kernel_->facts.block_bytes != 0)
+    co_return fail(Cause::BadInput, EINVAL,
+                   fmt::format("new size {} is not a multiple (above 0) of the block size {}", size_bytes,
+                               kernel_->facts.block_bytes));
+  const seconds limit(handler_.manifest.limits().open_seconds());
+  auto resized = co_await host_->resize(size_bytes, limit);
+  if (resized) {
+    kernel_->facts.size = ByteCount{size_bytes};
+    changed();
+    log(Level::Info, log_fields(), fmt::format("the LUN has {} bytes now", size_bytes));
+  }
+  co_return resized;
+}
+
+awaitable<Result<>> Device::do_write_cache(bool on) {
+  // The attribute starts as 0 and means nothing until somebody changes it: then every change counts.
+  if (on == kernel_->facts.write_cache) co_return Result<>();
+  const seconds limit(handler_.manifest.limits().open_seconds());
+  auto set = co_await host_->set_write_cache(on, limit);
+  if (set) kernel_->facts.write_cache = on;
+  co_return set;
+}
+
+// A fresh host opens the new configuration; if it can't, one with the old configuration goes on.
+awaitable<Result<>> Device::do_reconfigure(std::string dev_config) {
+  if (dev_config == uio_.name.dev_config) co_return Result<>();
+  const std::string prefix = handler_.manifest.subtype() + "/";
+  if (!dev_config.starts_with(prefix))
+    co_return fail(Cause::BadInput, EINVAL,
+                   "the new configuration is for another handler; make a new backstore for it");
+  const std::string before = std::exchange(uio_.name.dev_config, std::move(dev_config));
+  auto restarted = co_await do_restart();
+  if (!restarted) co_return restarted;
+  auto up = co_await start_host();
+  if (up) {
+    serving_now();
+    co_return up;
+  }
+  log(Level::Error, log_fields(), fmt::format("the new configuration is refused: {}", up.error().what));
+  uio_.name.dev_config = before;
+  if (host_) {
+    if (!host_end_) host_->kill("is replaced");
+    co_await host_gone(Wake::kNever);
+    host_.reset();
+  }
+  co_return up;
+}
+
+awaitable<Result<UniqueFd>> Device::host_asks_file(FileAsked asked) {
+  const auto self = shared_from_this();
+  if (!handler_.manifest.needs().files())
+    co_return fail(Cause::Denied, EACCES, "the handler's manifest does not say that it needs files");
+  auto job = [config = handler_config(), asked = std::move(asked)] { return open_for_host(config, asked); };
+  co_return co_await context_.pool.run<UniqueFd>("open a file for the host", kOpenDeadline, std::move(job));
+}
+
+awaitable<Result<control::Identity>> Device::host_asks_identity() {
+  const auto self = shared_from_this();
+  auto job = [root = context_.root, name = uio_.name] { return Backstore(root, name).identity(); };
+  auto found =
+      co_await context_.pool.run<BackstoreIdentity>("read the serial", kConfigfsDeadline, std::move(job));
+  if (!found) co_return std::unexpected(std::move(found.error()));
+  control::Identity identity;
+  identity.set_id(0);
+  identity.set_unit_serial(found->unit_serial);
+  identity.set_vendor(found->vendor);
+  identity.set_product(found->product);
+  identity.set_revision(found->revision);
+  if (wwn_ != found->unit_serial) {
+    wwn_ = found->unit_serial;
+    changed();
+  }
+  co_return identity;
+}
+
+void Device::host_facts(const HostFacts& facts) {
+  facts_ = facts;
+  changed();
+}
+
+void Device::host_counter(std::string_view name, std::uint64_t value) {
+  auto at = counters_.find(name);
+  if (at != counters_.end())
+    at->second = value;
+  else if (counters_.size() < kMaxCounters)
+    counters_.emplace(name, value);
+}
+
+}  // namespace bulkhead::supervisor

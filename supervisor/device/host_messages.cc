@@ -1,0 +1,111 @@
+#include "supervisor/device/host_messages.h"
+
+#include <cerrno>
+
+#include "proto/channel_abi.h"
+
+namespace bulkhead::supervisor {
+namespace {
+
+using control::Message;
+
+constexpr std::uint32_t kProtocolVersion = 1;
+constexpr unsigned kMaxRequests = 16;  // of one host's, unanswered
+constexpr int kMaxErrno = 4095;
+constexpr int kMaxCounters = 64;
+constexpr std::size_t kMaxCounterName = 31;
+
+Result<> result_of(const control::Failure* failure) {
+  if (failure == nullptr) return {};
+  const int number =
+      failure->sys_errno() > 0 && failure->sys_errno() <= kMaxErrno ? failure->sys_errno() : EIO;
+  Error error = system_error(number, "");
+  error.what = failure->text();
+  return std::unexpected(std::move(error));
+}
+
+template <class Answer>
+const control::Failure* failure_of(const Answer& answer) {
+  return answer.has_failure() ? &answer.failure() : nullptr;
+}
+
+}  // namespace
+
+std::uint64_t HostMessages::ask(Message::KindCase answer_kind) {
+  questions_.emplace(next_id_, answer_kind);
+  return next_id_++;
+}
+
+std::string_view HostMessages::take(std::string_view bytes, std::size_t descriptors) {
+  if (descriptors != 0) return "descriptors nobody asked for";
+  Message message;
+  if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
+    return "a message that can't be parsed";
+  if (message.kind_case() == Message::kHello) return take_hello(message.hello());
+  if (!greeted_) return "a message before Hello";
+  switch (message.kind_case()) {
+    case Message::kOpened:
+      return take_answer(Message::kOpened, message.opened().id(), failure_of(message.opened()));
+    case Message::kChecked:
+      return take_answer(Message::kChecked, message.checked().id(), failure_of(message.checked()));
+    case Message::kDone:
+      return take_answer(Message::kDone, message.done().id(), failure_of(message.done()));
+    case Message::kOpenFile:
+    case Message::kGetIdentity:
+      return take_request(message);
+    case Message::kLog:
+      listener_.said(message.log());
+      return {};
+    case Message::kDeviceFacts:
+      listener_.facts({message.device_facts().read_only(), message.device_facts().write_cache(),
+                       message.device_facts().size_bytes()});
+      return {};
+    case Message::kCounters:
+      return take_counters(message.counters());
+    default:
+      return "a message that only the supervisor sends";
+  }
+}
+
+std::string_view HostMessages::take_hello(const control::Hello& hello) {
+  if (greeted_) return "Hello twice";
+  if (hello.protocol_version() < kProtocolVersion)
+    return "a protocol version we don't speak: install one build";
+  if (hello.channel_version() != channel::kChannelVersion)
+    return "a channel version we don't speak: install one build";
+  greeted_ = true;
+  listener_.hello();
+  return {};
+}
+
+std::string_view HostMessages::take_answer(Message::KindCase kind, std::uint64_t id,
+                                           const control::Failure* failure) {
+  auto at = questions_.find(id);
+  if (at == questions_.end())
+    return id < next_id_ ? std::string_view() : "an answer to a question nobody asked";
+  if (at->second != kind) return "an answer of the wrong kind";
+  questions_.erase(at);
+  listener_.answered(id, result_of(failure));
+  return {};
+}
+
+std::string_view HostMessages::take_request(const Message& message) {
+  if (requests_ >= kMaxRequests) return "too many requests at once";
+  ++requests_;
+  if (message.kind_case() == Message::kOpenFile)
+    listener_.file_wanted(message.open_file());
+  else
+    listener_.identity_wanted(message.get_identity().id());
+  return {};
+}
+
+std::string_view HostMessages::take_counters(const control::Counters& counters) {
+  if (counters.counter_size() > kMaxCounters) return "too many counters";
+  for (const auto& counter : counters.counter())
+    if (counter.name().empty() || counter.name().size() > kMaxCounterName)
+      return "a counter's name is empty or too long";
+  for (const auto& counter : counters.counter()) listener_.counter(counter.name(), counter.value());
+  return {};
+}
+
+}  // namespace bulkhead::supervisor

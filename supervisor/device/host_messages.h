@@ -1,0 +1,69 @@
+// Judges what a handler-host says on its control socket, before anything acts on it. Pure: no I/O, no clock.
+// Threads: one at a time. The bytes are hostile; proto/control.proto says which message may come when.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "proto/control.pb.h"
+
+namespace bulkhead::supervisor {
+
+// What a device is like, as its handler says.
+struct HostFacts {
+  bool read_only = false;
+  bool write_cache = false;
+  std::uint64_t size_bytes = 0;
+};
+
+class HostMessages {
+ public:
+  // Who acts on what was found in order.
+  class Listener {
+   public:
+    virtual void hello() = 0;
+    // The answer to question `id`, which take() has struck off.
+    virtual void answered(std::uint64_t id, Result<> result) = 0;
+    // The host waits for finish_request() to have been called for each of these.
+    virtual void file_wanted(const control::OpenFile& asked) = 0;
+    virtual void identity_wanted(std::uint64_t id) = 0;
+    virtual void said(const control::Log& line) = 0;
+    virtual void facts(const HostFacts& facts) = 0;
+    virtual void counter(std::string_view name, std::uint64_t value) = 0;
+
+   protected:
+    ~Listener() = default;
+  };
+
+  explicit HostMessages(Listener& listener) : listener_(listener) {}
+
+  // One packet. Empty: it was in order, and the listener was told. Otherwise the rule it broke: the host must
+  // be ended, and nothing more is taken from it.
+  [[nodiscard]] std::string_view take(std::string_view bytes, std::size_t descriptors);
+
+  // Registers a question of ours; only an answer of this kind to this number is in order from now on.
+  [[nodiscard]] std::uint64_t ask(control::Message::KindCase answer_kind);
+  // Nobody waits for it any more. Its late answer is no crime.
+  void give_up(std::uint64_t id) { questions_.erase(id); }
+  void finish_request() { --requests_; }
+  [[nodiscard]] bool greeted() const { return greeted_; }
+
+ private:
+  [[nodiscard]] std::string_view take_hello(const control::Hello& hello);
+  [[nodiscard]] std::string_view take_answer(control::Message::KindCase kind, std::uint64_t id,
+                                             const control::Failure* failure);
+  [[nodiscard]] std::string_view take_request(const control::Message& message);
+  [[nodiscard]] std::string_view take_counters(const control::Counters& counters);
+
+  Listener& listener_;
+  bool greeted_ = false;
+  unsigned requests_ = 0;  // the host's, that we have not answered yet
+  std::uint64_t next_id_ = 1;
+  std::map<std::uint64_t, control::Message::KindCase> questions_;
+};
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,169 @@
+#include "supervisor/device/host_messages.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <optional>
+#include <vector>
+
+namespace bulkhead::supervisor {
+namespace {
+
+using control::Message;
+using ::testing::HasSubstr;
+
+class HostMessagesTest : public ::testing::Test, public HostMessages::Listener {
+ protected:
+  void hello() override { ++hellos; }
+  void answered(std::uint64_t id, Result<> result) override {
+    answered_id = id;
+    answer = std::move(result);
+  }
+  void file_wanted(const control::OpenFile& asked) override { files.push_back(asked.path()); }
+  void identity_wanted(std::uint64_t) override { ++identities; }
+  void said(const control::Log& line) override { lines.push_back(line.text()); }
+  void facts(const HostFacts& facts) override { size = facts.size_bytes; }
+  void counter(std::string_view name, std::uint64_t) override { counters.emplace_back(name); }
+
+  std::string take(const Message& message, std::size_t descriptors = 0) {
+    return std::string(messages.take(message.SerializePartialAsString(), descriptors));
+  }
+  std::string greet() {
+    Message message;
+    message.mutable_hello()->set_protocol_version(1);
+    message.mutable_hello()->set_channel_version(1);
+    return take(message);
+  }
+  static Message log_line(const std::string& text) {
+    Message message;
+    message.mutable_log()->set_level(6);
+    message.mutable_log()->set_text(text);
+    return message;
+  }
+  static Message opened(std::uint64_t id, int sys_errno = 0) {
+    Message message;
+    message.mutable_opened()->set_id(id);
+    if (sys_errno != 0) {
+      message.mutable_opened()->mutable_failure()->set_sys_errno(sys_errno);
+      message.mutable_opened()->mutable_failure()->set_text("why");
+    }
+    return message;
+  }
+
+  HostMessages messages{*this};
+  int hellos = 0, identities = 0;
+  std::uint64_t answered_id = 0, size = 0;
+  std::optional<Result<>> answer;
+  std::vector<std::string> files, lines, counters;
+};
+
+TEST_F(HostMessagesTest, HelloOpensTheConversationOnce) {
+  EXPECT_THAT(take(log_line("early")), HasSubstr("before Hello"));
+  EXPECT_EQ(greet(), "");
+  EXPECT_EQ(take(log_line("fine")), "");
+  EXPECT_EQ(lines, std::vector<std::string>{"fine"});
+  EXPECT_THAT(greet(), HasSubstr("Hello twice"));
+  EXPECT_EQ(hellos, 1);
+}
+
+TEST_F(HostMessagesTest, OtherVersionsAreRefusedByName) {
+  Message message;
+  message.mutable_hello()->set_protocol_version(0);
+  message.mutable_hello()->set_channel_version(1);
+  EXPECT_THAT(take(message), HasSubstr("protocol version"));
+  message.mutable_hello()->set_protocol_version(2);
+  message.mutable_hello()->set_channel_version(2);
+  EXPECT_THAT(take(message), HasSubstr("channel version"));
+}
+
+TEST_F(HostMessagesTest, AnswerReachesItsQuestion) {
+  greet();
+  const auto id = messages.ask(Message::kOpened);
+  EXPECT_EQ(take(opened(id)), "");
+  ASSERT_TRUE(answer);
+  EXPECT_TRUE(answer->has_value());
+  EXPECT_EQ(answered_id, id);
+}
+
+TEST_F(HostMessagesTest, FailureCarriesErrnoAndText) {
+  greet();
+  EXPECT_EQ(take(opened(messages.ask(Message::kOpened), ENOENT)), "");
+  EXPECT_EQ(answer->error().sys_errno, ENOENT);
+  EXPECT_EQ(answer->error().cause, Cause::NotFound);
+  EXPECT_EQ(answer->error().what, "why");
+}
+
+TEST_F(HostMessagesTest, ErrnoThatIsNoneBecomesAnInputOutputError) {
+  for (int number : {-2, 4096, 1 << 30}) {
+    HostMessages fresh(*this);
+    Message hello;
+    hello.mutable_hello()->set_protocol_version(1);
+    hello.mutable_hello()->set_channel_version(1);
+    ASSERT_EQ(fresh.take(hello.SerializeAsString(), 0), "");
+    ASSERT_EQ(fresh.take(opened(fresh.ask(Message::kOpened), number).SerializeAsString(), 0), "");
+    EXPECT_EQ(answer->error().sys_errno, EIO);
+  }
+}
+
+TEST_F(HostMessagesTest, AnswersNobodyAskedForAreCaught) {
+  greet();
+  EXPECT_THAT(take(opened(1)), HasSubstr("nobody asked"));
+  const auto id = messages.ask(Message::kDone);
+  EXPECT_THAT(take(opened(id)), HasSubstr("wrong kind"));
+}
+
+TEST_F(HostMessagesTest, LateAndDoubleAnswersAreNoCrimeAndChangeNothing) {
+  greet();
+  const auto late = messages.ask(Message::kOpened);
+  messages.give_up(late);
+  EXPECT_EQ(take(opened(late)), "");
+  EXPECT_FALSE(answer);
+  const auto id = messages.ask(Message::kOpened);
+  EXPECT_EQ(take(opened(id)), "");
+  answer.reset();
+  EXPECT_EQ(take(opened(id, EIO)), "");
+  EXPECT_FALSE(answer);
+}
+
+TEST_F(HostMessagesTest, UnansweredRequestsAreLimited) {
+  greet();
+  Message message;
+  message.mutable_open_file()->set_id(1);
+  message.mutable_open_file()->set_path("/x");
+  for (int i = 0; i < 16; ++i) EXPECT_EQ(take(message), "");
+  EXPECT_THAT(take(message), HasSubstr("too many requests"));
+  messages.finish_request();
+  EXPECT_EQ(take(message), "");
+  EXPECT_EQ(files.size(), 17u);
+}
+
+TEST_F(HostMessagesTest, CountersAreLimitedInNumberAndName) {
+  greet();
+  Message message;
+  for (int i = 0; i < 65; ++i) {
+    message.mutable_counters()->add_counter()->set_name("n");
+    message.mutable_counters()->mutable_counter(i)->set_value(1);
+  }
+  EXPECT_THAT(take(message), HasSubstr("too many counters"));
+  message.mutable_counters()->mutable_counter()->DeleteSubrange(1, 64);
+  message.mutable_counters()->mutable_counter(0)->set_name(std::string(32, 'x'));
+  EXPECT_THAT(take(message), HasSubstr("name"));
+  EXPECT_TRUE(counters.empty());
+}
+
+TEST_F(HostMessagesTest, DescriptorsGarbageAndTheSupervisorsOwnMessagesAreCaught) {
+  greet();
+  EXPECT_THAT(take(log_line("with a present"), 1), HasSubstr("descriptors"));
+  EXPECT_THAT(std::string(messages.take("\xff\xff garbage", 0)), HasSubstr("can't be parsed"));
+  Message incomplete;
+  incomplete.mutable_opened();  // without its required id
+  EXPECT_THAT(take(incomplete), HasSubstr("can't be parsed"));
+  Message ours;
+  ours.mutable_close()->set_id(1);
+  EXPECT_THAT(take(ours), HasSubstr("only the supervisor"));
+  EXPECT_THAT(take(Message()), HasSubstr("only the supervisor"));
+}
+
+}  // namespace
+}  // namespace bulkhead::supervisor

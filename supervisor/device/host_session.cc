@@ -1,0 +1,332 @@
+#include "supervisor/device/host_session.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
+
+#include "base/log.h"
+
+namespace bulkhead::supervisor {
+namespace {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+using control::Message;
+using std::chrono::steady_clock;
+
+constexpr int kPacketsPerTurn = 32;  // then everybody else on the control thread gets his turn
+constexpr std::size_t kMaxErrorLine = 512;
+constexpr std::chrono::seconds kEndGrace{2};
+
+// Waits until the descriptor is readable; false: cancelled.
+awaitable<bool> readable(asio::posix::stream_descriptor& descriptor) {
+  boost::system::error_code error;
+  auto token = asio::redirect_error(asio::use_awaitable, error);
+  co_await descriptor.async_wait(asio::posix::stream_descriptor::wait_read, token);
+  co_return !error;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<HostSession>> HostSession::launch(asio::io_context& io, const HostCommand& command,
+                                                         std::string label, Owner& owner) {
+  auto process = HostProcess::start(command);
+  if (!process) return std::unexpected(std::move(process.error()));
+  std::shared_ptr<HostSession> session(new HostSession(io, std::move(*process), std::move(label), owner));
+  asio::co_spawn(io, session->read_control(), asio::detached);
+  asio::co_spawn(io, session->read_errors(), asio::detached);
+  asio::co_spawn(io, session->watch_end(), asio::detached);
+  return session;
+}
+
+HostSession::HostSession(asio::io_context& io, HostProcess process, std::string label, Owner& owner)
+    : io_(io),
+      process_(std::move(process)),
+      label_(std::move(label)),
+      owner_(&owner),
+      control_(io, process_.control().get()),
+      errors_(io, process_.standard_error().get()),
+      exit_(io, process_.pidfd().get()),
+      messages_(*this),
+      hello_(io),
+      end_(io),
+      log_limit_(20, std::chrono::seconds(5)) {}
+
+HostSession::~HostSession() {
+  // The descriptors belong to process_.
+  control_.release();
+  errors_.release();
+  exit_.release();
+}
+
+awaitable<Result<>> HostSession::start(control::Start start, std::optional<HostEnds> ends, Seconds limit) {
+  const auto self = shared_from_this();
+  const auto deadline = steady_clock::now() + limit;
+  while (!messages_.greeted() && !ended_) {
+    const bool woken = co_await hello_.wait_until(deadline);
+    if (!woken) co_return fail(Cause::TimedOut, ETIMEDOUT, "the handler-host did not say hello in time");
+  }
+  if (ended_) co_return fail(Cause::PeerBroken, EPROTO, "the handler-host " + why_killed_);
+  Message message;
+  *message.mutable_start() = std::move(start);
+  if (ends) {
+    const std::array<int, 5> fds{ends->requests.get(), ends->completions.get(), ends->data.get(),
+                                 ends->doorbell.get(), ends->supervisor_doorbell.get()};
+    send(message, fds);
+  } else {
+    send(message);
+  }
+  co_return Result<>();
+}
+
+awaitable<Result<>> HostSession::ask(Message message, std::uint64_t id, Seconds limit) {
+  const auto self = shared_from_this();
+  if (ended_) co_return fail(Cause::PeerBroken, EPROTO, "the handler-host " + why_killed_);
+  Question question(io_);
+  questions_[id] = &question;
+  send(message);
+  co_await question.wake.wait_until(steady_clock::now() + limit);
+  questions_.erase(id);
+  messages_.give_up(id);
+  if (question.answer) co_return std::move(*question.answer);
+  co_return fail(Cause::TimedOut, ETIMEDOUT,
+                 fmt::format("the handler-host did not answer within {} s", limit.count()));
+}
+
+awaitable<Result<>> HostSession::open(control::Open open, Seconds limit) {
+  const std::uint64_t id = messages_.ask(Message::kOpened);
+  Message message;
+  *message.mutable_open() = std::move(open);
+  message.mutable_open()->set_id(id);
+  return ask(std::move(message), id, limit);
+}
+
+awaitable<Result<>> HostSession::check(control::Check check, Seconds limit) {
+  const std::uint64_t id = messages_.ask(Message::kChecked);
+  Message message;
+  *message.mutable_check() = std::move(check);
+  message.mutable_check()->set_id(id);
+  return ask(std::move(message), id, limit);
+}
+
+awaitable<Result<>> HostSession::resize(std::uint64_t size_bytes, Seconds limit) {
+  const std::uint64_t id = messages_.ask(Message::kDone);
+  Message message;
+  message.mutable_resize()->set_id(id);
+  message.mutable_resize()->set_size_bytes(size_bytes);
+  return ask(std::move(message), id, limit);
+}
+
+awaitable<Result<>> HostSession::set_write_cache(bool on, Seconds limit) {
+  const std::uint64_t id = messages_.ask(Message::kDone);
+  Message message;
+  message.mutable_set_write_cache()->set_id(id);
+  message.mutable_set_write_cache()->set_on(on);
+  return ask(std::move(message), id, limit);
+}
+
+awaitable<Result<>> HostSession::close(Seconds limit) {
+  const auto self = shared_from_this();
+  const std::uint64_t id = messages_.ask(Message::kDone);
+  Message message;
+  message.mutable_close()->set_id(id);
+  auto closed = co_await ask(std::move(message), id, limit);
+  const auto deadline = steady_clock::now() + kEndGrace;
+  while (!ended_) {
+    const bool woken = co_await end_.wait_until(deadline);
+    if (woken || ended_) continue;
+    kill("did not end after it was closed");
+    // The kernel ends a killed process; how long a process in D state takes, nobody knows.
+    co_await end_.wait_until(Wake::kNever);
+  }
+  co_return closed;
+}
+
+void HostSession::kill(std::string why) {
+  if (ended_) return;
+  if (why_killed_.empty()) why_killed_ = std::move(why);
+  process_.kill();
+}
+
+void HostSession::send(const Message& message, std::span<const int> fds) {
+  const std::string bytes = message.SerializeAsString();
+  auto sent = send_packet(process_.control(), std::as_bytes(std::span(bytes)), fds);
+  // A host that is gone is seen by its pidfd. One that does not read what is little and rare has stopped
+  // working.
+  if (!sent && sent.error().cause == Cause::Busy) kill("does not read its control socket");
+}
+
+awaitable<void> HostSession::read_control() {
+  const auto self = shared_from_this();
+  while (!ended_) {
+    const bool ready = co_await readable(control_);
+    if (!ready) co_return;
+    for (int i = 0; i < kPacketsPerTurn && !ended_; ++i) {
+      auto packet = receive_packet(process_.control());
+      if (!packet) {
+        if (packet.error().sys_errno != 0) kill("sent more than a control message may hold");
+        co_await end_soon();
+        co_return;
+      }
+      if (!*packet) break;
+      const std::string_view rule = messages_.take((*packet)->bytes, (*packet)->fds.size());
+      if (!rule.empty()) {
+        log(Level::Error, {.device = label_, .host_pid = pid(), .message_id = kMsgHostLied},
+            fmt::format("handler-host broke the control protocol: {}; it is ended", rule));
+        kill(fmt::format("broke the control protocol: {}", rule));
+        co_return;
+      }
+    }
+    co_await asio::post(io_, asio::use_awaitable);
+  }
+}
+
+// End of file on the control socket: the process is ending, or has lost what ties it to us.
+awaitable<void> HostSession::end_soon() {
+  asio::steady_timer grace(io_, kEndGrace);
+  boost::system::error_code error;
+  auto token = asio::redirect_error(asio::use_awaitable, error);
+  co_await grace.async_wait(token);
+  kill("closed its control socket and went on");
+}
+
+awaitable<void> HostSession::watch_end() {
+  const auto self = shared_from_this();
+  std::optional<std::string> how;
+  while (!how) {
+    const bool ready = co_await readable(exit_);
+    if (!ready) co_return;
+    how = process_.reap();
+  }
+  // Its last words count: a host that could not open says why, then exits.
+  for (auto packet = receive_packet(process_.control()); packet && *packet;
+       packet = receive_packet(process_.control()))
+    if (!messages_.take((*packet)->bytes, (*packet)->fds.size()).empty()) break;
+  take_error_bytes();
+  errors_.cancel();
+  ended_ = true;
+  const std::string text = why_killed_.empty() ? *how : fmt::format("{} ({})", why_killed_, *how);
+  why_killed_ = text;
+  for (auto& [id, question] : questions_) {
+    if (!question->answer) question->answer = fail(Cause::PeerBroken, EPROTO, "the handler-host " + text);
+    question->wake.notify();
+  }
+  hello_.notify();
+  end_.notify();
+  control_.cancel();
+  if (owner_ != nullptr) owner_->host_ended(text);
+}
+
+void HostSession::hello() {
+  hello_.notify();
+}
+
+void HostSession::answered(std::uint64_t id, Result<> result) {
+  auto at = questions_.find(id);
+  if (at == questions_.end()) return;
+  at->second->answer = std::move(result);
+  at->second->wake.notify();
+}
+
+void HostSession::file_wanted(const control::OpenFile& asked) {
+  asio::co_spawn(io_, serve_file(asked), asio::detached);
+}
+
+void HostSession::identity_wanted(std::uint64_t id) {
+  asio::co_spawn(io_, serve_identity(id), asio::detached);
+}
+
+void HostSession::facts(const HostFacts& facts) {
+  if (owner_ != nullptr) owner_->host_facts(facts);
+}
+
+void HostSession::counter(std::string_view name, std::uint64_t value) {
+  if (owner_ != nullptr) owner_->host_counter(name, value);
+}
+
+awaitable<void> HostSession::serve_file(control::OpenFile asked) {
+  const auto self = shared_from_this();
+  Result<UniqueFd> file = fail(Cause::PeerBroken, EPROTO, "the device is gone");
+  if (owner_ != nullptr) {
+    FileAsked request{asked.path(), asked.writable(), asked.create_bytes()};
+    file = co_await owner_->host_asks_file(std::move(request));
+  }
+  messages_.finish_request();
+  Message answer;
+  answer.mutable_file_opened()->set_id(asked.id());
+  if (file) {
+    const int fd = file->get();
+    send(answer, std::span(&fd, 1));
+  } else {
+    auto* failure = answer.mutable_file_opened()->mutable_failure();
+    failure->set_sys_errno(errno_of(file.error()));
+    failure->set_text(file.error().what);
+    send(answer);
+  }
+}
+
+awaitable<void> HostSession::serve_identity(std::uint64_t id) {
+  const auto self = shared_from_this();
+  Message answer;
+  if (owner_ != nullptr) {
+    auto identity = co_await owner_->host_asks_identity();
+    if (identity)
+      *answer.mutable_identity() = std::move(*identity);
+    else
+      log(Level::Warning, {.device = label_},
+          fmt::format("the LUN's serial can't be read: {}", identity.error().what));
+  }
+  messages_.finish_request();
+  // Without an identity the host's own deadline answers its initiator BUSY.
+  if (!answer.has_identity()) co_return;
+  answer.mutable_identity()->set_id(id);
+  send(answer);
+}
+
+void HostSession::said(const control::Log& line) {
+  if (auto missed = log_limit_.admit())
+    log(level_of_severity(line.level()), {.device = label_, .host_pid = pid()},
+        *missed == 0 ? line.text()
+                     : fmt::format("{} ({} lines were suppressed before)", line.text(), *missed));
+}
+
+awaitable<void> HostSession::read_errors() {
+  const auto self = shared_from_this();
+  for (;;) {
+    const bool ready = co_await readable(errors_);
+    if (!ready || !take_error_bytes()) co_return;
+    co_await asio::post(io_, asio::use_awaitable);
+  }
+}
+
+// False: end of file.
+bool HostSession::take_error_bytes() {
+  std::array<char, 4096> buffer{};
+  const ssize_t got = ::read(process_.standard_error().get(), buffer.data(), buffer.size());
+  if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) return false;
+  if (got > 0) log_error_lines(std::string_view(buffer.data(), static_cast<std::size_t>(got)));
+  return true;
+}
+
+void HostSession::log_error_lines(std::string_view bytes) {
+  for (char byte : bytes) {
+    if (byte != '\n' && unfinished_error_line_.size() < kMaxErrorLine) {
+      unfinished_error_line_ += byte;
+      continue;
+    }
+    if (auto missed = log_limit_.admit())
+      log(Level::Warning, {.device = label_, .host_pid = pid()},
+          fmt::format("handler-host on its standard error: {}", unfinished_error_line_));
+    unfinished_error_line_.clear();
+  }
+}
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,258 @@
+#include "supervisor/pump/data_path.h"
+
+#include <time.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "supervisor/pump/completion_check.h"
+#include "supervisor/pump/guarded_copy.h"
+
+namespace bulkhead::supervisor {
+namespace {
+
+// So much of each kind of work before another device of this pump gets its turn.
+constexpr int kBatch = 64;
+// Deaths a command may be in flight at before it is tried alone, and then, before it is given up.
+constexpr std::uint32_t kSuspectAfter = 2;
+constexpr std::uint32_t kPoisonAfter = 3;
+
+std::uint64_t monotonic_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+std::uint32_t pages_of(const ChannelSize& size) {
+  return static_cast<std::uint32_t>(size.data_bytes / channel::kPage);
+}
+
+bool is_good(std::uint8_t status) {
+  return status == kStatusGood || status == 0x04;
+}  // CONDITION MET
+
+}  // namespace
+
+DataPath::DataPath(CommandRing ring, const ChannelSize& size, std::shared_ptr<DeviceStats> stats,
+                   Events& events, std::move_only_function<void()> kick)
+    : ring_(ring),
+      table_(size.slots, pages_of(size)),
+      stats_(std::move(stats)),
+      events_(events),
+      kick_(std::move(kick)) {}
+
+bool DataPath::turn() {
+  now_ns_ = monotonic_ns();
+  if (channel_) channel_->wake();
+  const bool more_answers = reap();
+  const bool more_commands = consume();
+  submit_waiting();
+  flush();
+  show_load();
+  if (tell_idle_ && submitted_ == 0 && (held_ || table_.size() == 0)) {
+    tell_idle_ = false;
+    events_.idle();
+  }
+  if (more_answers || more_commands) return true;
+  // Once nothing is left to do, a host that answers must ring; one that answered just now did not.
+  return channel_ && !channel_->prepare_sleep();
+}
+
+bool DataPath::reap() {
+  for (int i = 0; i < kBatch && channel_; ++i) {
+    auto entry = channel_->next_completion();
+    if (!entry) {
+      lose_host(entry.error().what);
+      return false;
+    }
+    if (!*entry) return false;
+    if (auto rule = broken_rule(**entry, table_)) {
+      lose_host(*rule);
+      return false;
+    }
+    finish(SlotIndex{(*entry)->slot}, (*entry)->scsi_status,
+           std::span((*entry)->sense).first((*entry)->sense_bytes), (*entry)->data_bytes);
+  }
+  return channel_ != nullptr;
+}
+
+bool DataPath::consume() {
+  for (int i = 0; i < kBatch && !broken_; ++i) {
+    auto command = ring_.peek();
+    if (!command) {
+      broken_ = true;
+      events_.ring_broken(command.error());
+      return false;
+    }
+    if (!*command) return false;
+    if (table_.too_large(**command)) {
+      ring_.take_without_data();
+      ring_.answer({(*command)->id, kStatusCheckCondition, kTransferTooLong, 0});
+      continue;
+    }
+    auto index = table_.add(**command, now_ns_);
+    if (!index) return false;  // stays in the ring until an answer makes room
+    ring_.take(**command, table_.segments_of(*index));
+    if (log_enabled(Level::DebugScsi)) events_.took(table_.at(*index));
+    if (!next_to_submit_) next_to_submit_ = *index;
+  }
+  return !broken_;
+}
+
+void DataPath::submit_waiting() {
+  if (!channel_ || held_) return;
+  while (next_to_submit_ && (suspects_ == 0 || submitted_ == 0)) {
+    const SlotIndex index = *next_to_submit_;
+    next_to_submit_ = table_.newer_than(index);
+    if (!submit(index)) fail_command(index, kInternalTargetFailure);
+  }
+}
+
+bool DataPath::submit(SlotIndex index) {
+  InFlightCommand& command = table_.at(index);
+  const std::uint64_t offset = std::uint64_t{command.first_page} * channel::kPage;
+  if (command.facts.direction == channel::Direction::Out ||
+      command.facts.direction == channel::Direction::Both) {
+    std::uint64_t at = offset;
+    for (const KernelSegment& segment : table_.segments_of(index)) {
+      if (!guarded_copy(channel_->data(at, segment.bytes),
+                        ring_.region().subspan(segment.offset, segment.bytes)))
+        return false;
+      at += segment.bytes;
+    }
+  }
+  ++command.generation;
+  command.state = CommandState::Submitted;
+  ++submitted_;
+  if (command.replays > 0) stats_->replayed.add(1);
+  channel::Slot slot{.generation = command.generation,
+                     .cmd_id = command.id.value,
+                     .cdb_bytes = command.cdb_bytes,
+                     .direction = command.facts.direction,
+                     .replays = command.replays,
+                     .data_offset = offset,
+                     .data_bytes = command.data_bytes,
+                     .arrived_ns = command.arrived_ns};
+  std::copy(command.cdb.begin(), command.cdb.end(), slot.cdb);
+  channel_->submit(index, slot);
+  return true;
+}
+
+// Brings what the host gave to where the kernel fetches it, and sees to it that nothing else of the kernel's
+// data area, which holds older commands' bytes, reaches the initiator.
+bool DataPath::return_data(SlotIndex index, std::uint32_t data_bytes, RingAnswer& answer) {
+  const InFlightCommand& command = table_.at(index);
+  std::uint64_t at = std::uint64_t{command.first_page} * channel::kPage;
+  std::uint64_t left = data_bytes;
+  const bool cut = data_bytes > 0 && data_bytes < command.data_bytes && ring_.read_len_supported();
+  if (cut) answer.read_len = data_bytes;
+  for (const KernelSegment& segment : table_.segments_of(index)) {
+    const auto to = ring_.region().subspan(segment.offset, segment.bytes);
+    const std::uint64_t part = std::min(left, segment.bytes);
+    if (part > 0 && !guarded_copy(to, channel_->data(at, part))) return false;
+    if (part < segment.bytes) {
+      // READ_LEN cuts the rest off; a kernel without it, or a length of 0, which it ignores, needs zeroes.
+      if (cut) return true;
+      if (!guarded_zero(to.subspan(part))) return false;
+    }
+    at += part;
+    left -= part;
+  }
+  return true;
+}
+
+void DataPath::finish(SlotIndex index, std::uint8_t status, std::span<const std::uint8_t> sense,
+                      std::uint32_t data_bytes) {
+  InFlightCommand& command = table_.at(index);
+  RingAnswer answer{command.id, status, sense, 0};
+  const bool reads = command.facts.direction == channel::Direction::In ||
+                     command.facts.direction == channel::Direction::Both;
+  if (is_good(status) && reads && !return_data(index, data_bytes, answer)) {
+    status = answer.scsi_status = kStatusCheckCondition;
+    sense = answer.sense = kInternalTargetFailure;
+    answer.read_len = 0;
+  }
+  ring_.answer(answer);
+  count(command, status, sense, data_bytes);
+  if (command.state == CommandState::Submitted) --submitted_;
+  if (command.replays >= kSuspectAfter) --suspects_;
+  table_.remove(index);
+}
+
+void DataPath::fail_command(SlotIndex index, const FixedSense& sense) {
+  finish(index, kStatusCheckCondition, sense, 0);
+}
+
+void DataPath::attach(std::unique_ptr<Channel> channel) {
+  BULKHEAD_CHECK(!channel_ && channel->size().slots == table_.slots());
+  channel_ = std::move(channel);
+  next_to_submit_ = table_.oldest();
+  if (detached_ns_ == 0) return;
+  const std::uint64_t stall_us = (monotonic_ns() - detached_ns_) / 1000;
+  stats_->longest_stall_us.set(std::max(stats_->longest_stall_us.get(), stall_us));
+}
+
+void DataPath::detach() {
+  if (!channel_) return;
+  now_ns_ = monotonic_ns();
+  while (reap()) {
+  }
+  // reap() has thrown the channel away if the host's last words were lies.
+  if (channel_) lose_host({});
+  flush();
+  show_load();
+}
+
+void DataPath::lose_host(std::string_view rule) {
+  retired_ = std::move(channel_);
+  detached_ns_ = now_ns_;
+  for (auto i = table_.oldest(); i;) {
+    const SlotIndex index = *i;
+    i = table_.newer_than(index);
+    if (table_.at(index).state == CommandState::Submitted) retire_submitted(index);
+  }
+  BULKHEAD_CHECK(submitted_ == 0);
+  next_to_submit_ = table_.oldest();
+  if (!rule.empty()) events_.host_broke_rule(rule);
+}
+
+// What becomes of a command whose host is gone: kept for the next one, or answered now.
+void DataPath::retire_submitted(SlotIndex index) {
+  InFlightCommand& command = table_.at(index);
+  if (command.facts.replay == Replay::Never) return fail_command(index, kAbortedCommand);
+  command.state = CommandState::Waiting;
+  --submitted_;
+  ++command.replays;
+  if (command.replays == kSuspectAfter) ++suspects_;
+  if (command.replays < kPoisonAfter) return;
+  events_.poisoned(command);
+  fail_command(index, kInternalTargetFailure);
+}
+
+void DataPath::flush() {
+  if (channel_) channel_->publish();
+  if (ring_.publish()) kick_();
+}
+
+void DataPath::count(const InFlightCommand& command, std::uint8_t status, std::span<const std::uint8_t> sense,
+                     std::uint32_t data_bytes) {
+  DeviceStats::Kind& kind = stats_->kinds[static_cast<std::size_t>(command.facts.kind)];
+  kind.commands.add(1);
+  if (is_good(status)) {
+    kind.bytes.add(command.facts.direction == channel::Direction::Out ? command.data_bytes : data_bytes);
+  } else {
+    kind.errors.add(1);
+    stats_->errors[static_cast<std::size_t>(classify(status, sense))].add(1);
+  }
+  const std::uint64_t latency_us = (now_ns_ - std::min(now_ns_, command.arrived_ns)) / 1000;
+  stats_->latency.add(latency_us);
+  stats_->latency_max_us.set(std::max(stats_->latency_max_us.get(), latency_us));
+}
+
+void DataPath::show_load() {
+  stats_->in_flight.set(table_.size());
+  const auto oldest = table_.oldest();
+  stats_->oldest_arrival_ns.set(oldest ? table_.at(*oldest).arrived_ns : 0);
+}
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,104 @@
+// One device's data path: kernel ring -> our own record -> channel -> host, and back.
+//
+// Threads: the device's pump, except the constructor. Nothing here blocks, allocates or takes a lock; what
+// may take long (a host that is gone, a device that vanished) is told to `Events` and settled by the control
+// thread. Data is copied once each way, between the kernel's data area and the channel's data file.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "base/error.h"
+#include "supervisor/channel/channel.h"
+#include "supervisor/pump/answer.h"
+#include "supervisor/pump/device_stats.h"
+#include "supervisor/pump/in_flight.h"
+#include "supervisor/ring/command_ring.h"
+
+namespace bulkhead::supervisor {
+
+class DataPath {
+ public:
+  // Told on the pump's thread.
+  class Events {
+   public:
+    // The host lied; its channel is detached already and the host must be ended.
+    virtual void host_broke_rule(std::string_view rule) = 0;
+    // The kernel's ring can't be read any more; the device is of no use until it is reset.
+    virtual void ring_broken(const Error& error) = 0;
+    // A command came from the kernel. Told only while log_level asks for every command.
+    virtual void took(const InFlightCommand& command) = 0;
+    // A command that killed the hosts it was given to was answered with HARDWARE ERROR.
+    virtual void poisoned(const InFlightCommand& command) = 0;
+    // What call_when_idle() asked for.
+    virtual void idle() = 0;
+
+   protected:
+    ~Events() = default;
+  };
+
+  // `kick` is the daemon's write to the uio device: it makes the kernel walk up to the tail we published.
+  DataPath(CommandRing ring, const ChannelSize& size, std::shared_ptr<DeviceStats> stats, Events& events,
+           std::move_only_function<void()> kick);
+
+  // Does what there is to do, a bounded batch of it. True: there is more, call again soon. False: everything
+  // is waiting for an event, and the host knows that it must ring.
+  bool turn();
+
+  // From now on commands go to this host; those in flight are given to it first, oldest first.
+  void attach(std::unique_ptr<Channel> channel);
+  // The host has ended (or is about to be ended and can't write any more). Its last honest completions count;
+  // what it had is kept for the next host, or answered if it must not run twice.
+  void detach();
+
+  // Held: no command goes to the host; those it has may finish.
+  void set_held(bool held) { held_ = held; }
+  // Once, when the host has nothing to do any more: all is answered, or it is held and has answered what it
+  // had.
+  void call_when_idle() { tell_idle_ = true; }
+  // Commands the present host has and has not answered.
+  [[nodiscard]] std::uint32_t submitted() const { return submitted_; }
+  [[nodiscard]] std::uint32_t in_flight() const { return table_.size(); }
+  [[nodiscard]] const Channel* channel() const { return channel_.get(); }
+  // The channel that was detached last, until it is dropped: whoever waits for its doorbell must stop that
+  // first, since the host still holds the other descriptor of it.
+  [[nodiscard]] const Channel* retired() const { return retired_.get(); }
+  void drop_retired() { retired_.reset(); }
+
+ private:
+  bool reap();
+  bool consume();
+  void submit_waiting();
+  bool submit(SlotIndex index);
+  void finish(SlotIndex index, std::uint8_t status, std::span<const std::uint8_t> sense,
+              std::uint32_t data_bytes);
+  [[nodiscard]] bool return_data(SlotIndex index, std::uint32_t data_bytes, RingAnswer& answer);
+  void fail_command(SlotIndex index, const FixedSense& sense);
+  void retire_submitted(SlotIndex index);
+  void lose_host(std::string_view rule);
+  void flush();
+  void count(const InFlightCommand& command, std::uint8_t status, std::span<const std::uint8_t> sense,
+             std::uint32_t data_bytes);
+  void show_load();
+
+  CommandRing ring_;
+  InFlightTable table_;
+  std::shared_ptr<DeviceStats> stats_;  // shared with the control thread, which shows it
+  Events& events_;
+  std::move_only_function<void()> kick_;
+  std::unique_ptr<Channel> channel_;
+  std::unique_ptr<Channel> retired_;
+  std::optional<SlotIndex> next_to_submit_;  // oldest that no host has; all newer ones wait too
+  std::uint32_t submitted_ = 0;
+  std::uint32_t suspects_ = 0;  // commands two hosts died with: while there are any, one command at a time
+  bool held_ = false;
+  bool tell_idle_ = false;
+  bool broken_ = false;
+  std::uint64_t now_ns_ = 0;
+  std::uint64_t detached_ns_ = 0;
+};
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,99 @@
+// What a pump counts about its device, and what the control thread shows.
+//
+// Threads: written by the device's pump alone, read by any thread: relaxed atomics, each exact by itself.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "proto/opcode_facts.h"
+
+namespace bulkhead::supervisor {
+
+// A counter with one writer: no locked instruction needed.
+class Counter {
+ public:
+  void add(std::uint64_t amount) {
+    value_.store(value_.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+  }
+  void set(std::uint64_t value) { value_.store(value, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+// Latencies in microseconds, four buckets an octave: a value is known to within a quarter of itself.
+class LatencyHistogram {
+ public:
+  static constexpr std::size_t kBuckets = 4 * 40;
+
+  void add(std::uint64_t microseconds) { buckets_[bucket_of(microseconds)].add(1); }
+
+  // Upper bound of the bucket that holds the quantile `per_mille`; 0 if nothing was counted.
+  [[nodiscard]] std::uint64_t quantile(std::uint64_t per_mille) const {
+    std::uint64_t total = 0;
+    for (const Counter& bucket : buckets_) total += bucket.get();
+    if (total == 0) return 0;
+    const std::uint64_t rank = (total * per_mille + 999) / 1000;
+    std::uint64_t seen = 0;
+    for (std::size_t i = 0; i < kBuckets; ++i) {
+      seen += buckets_[i].get();
+      if (seen >= rank) return upper_bound(i);
+    }
+    return upper_bound(kBuckets - 1);
+  }
+
+  static constexpr std::size_t bucket_of(std::uint64_t value) {
+    if (value < 4) return static_cast<std::size_t>(value);
+    const auto octave = static_cast<std::size_t>(std::bit_width(value)) - 1;  // >= 2
+    const auto quarter = static_cast<std::size_t>(value >> (octave - 2)) & 3;
+    const std::size_t bucket = (octave - 1) * 4 + quarter;
+    return bucket < kBuckets ? bucket : kBuckets - 1;
+  }
+  static constexpr std::uint64_t upper_bound(std::size_t bucket) {
+    if (bucket < 4) return bucket;
+    const std::size_t octave = bucket / 4 + 1;
+    return ((std::uint64_t{4} + bucket % 4 + 1) << (octave - 2)) - 1;
+  }
+
+ private:
+  std::array<Counter, kBuckets> buckets_;
+};
+static_assert(LatencyHistogram::bucket_of(LatencyHistogram::upper_bound(17)) == 17);
+static_assert(LatencyHistogram::bucket_of(LatencyHistogram::upper_bound(17) + 1) == 18);
+
+// Classes of answers other than GOOD, by status and sense key.
+enum class AnswerError : std::uint8_t {
+  IllegalRequest,
+  NotReady,
+  MediumError,
+  HardwareError,
+  UnitAttention,
+  DataProtect,
+  AbortedCommand,
+  Miscompare,
+  OtherSense,
+  Busy,
+  OtherStatus,
+};
+inline constexpr std::size_t kAnswerErrors = 11;
+
+struct DeviceStats {
+  struct Kind {
+    Counter commands, bytes, errors;
+  };
+  std::array<Kind, kCommandKinds> kinds;
+  std::array<Counter, kAnswerErrors> errors;
+  Counter in_flight;
+  Counter oldest_arrival_ns;  // CLOCK_MONOTONIC; 0: none in flight
+  Counter replayed;
+  Counter longest_stall_us;
+  Counter latency_max_us;
+  LatencyHistogram latency;
+};
+
+}  // namespace bulkhead::supervisor

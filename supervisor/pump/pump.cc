@@ -1,0 +1,154 @@
+#include "supervisor/pump/pump.h"
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "base/doorbell.h"
+
+namespace bulkhead::supervisor {
+namespace {
+
+// The epoll tag is the client's address; its lowest bit tells the uio device from the host's doorbell.
+constexpr std::uintptr_t kUioTag = 1;
+
+std::uint64_t tag(PumpClient& client, bool uio) {
+  return reinterpret_cast<std::uintptr_t>(&client) | (uio ? kUioTag : 0);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Pump>> Pump::start(unsigned index) {
+  UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll) return fail_errno(errno, "epoll_create1 for a pump");
+  auto wake = make_eventfd();
+  if (!wake) return std::unexpected(std::move(wake.error()));
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = 0}};
+  if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake->get(), &event) != 0)
+    return fail_errno(errno, "watch a pump's own eventfd");
+  std::unique_ptr<Pump> pump(new Pump(std::move(epoll), std::move(*wake)));
+  pump->thread_ = std::thread([raw = pump.get()] { raw->run(); });
+  ::pthread_setname_np(pump->thread_.native_handle(), fmt::format("pump-{}", index).c_str());
+  return pump;
+}
+
+Pump::Pump(UniqueFd epoll, UniqueFd wake) : epoll_(std::move(epoll)), wake_(std::move(wake)) {}
+
+Pump::~Pump() {
+  post([this] { stop_ = true; });
+  thread_.join();
+}
+
+void Pump::post(std::move_only_function<void()> work) {
+  {
+    std::lock_guard guard(lock_);
+    posted_.push_back(std::move(work));
+  }
+  const std::uint64_t one = 1;
+  [[maybe_unused]] ssize_t written = ::write(wake_.get(), &one, sizeof one);
+}
+
+Result<> Pump::add(PumpClient& client) {
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = tag(client, true)}};
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, client.uio().get(), &event) != 0)
+    return fail_errno(errno, "watch a uio device");
+  // What was queued before the uio device was opened never raises an event.
+  schedule(client);
+  return {};
+}
+
+Result<> Pump::watch_channel(PumpClient& client) {
+  // Edge-triggered and never read: each ring is one wake, and nobody can make a read of ours block.
+  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.u64 = tag(client, false)}};
+  const UniqueFd& doorbell = client.path().channel()->doorbell();
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, doorbell.get(), &event) != 0)
+    return fail_errno(errno, "watch a host's doorbell");
+  schedule(client);
+  return {};
+}
+
+void Pump::drop_retired(PumpClient& client) {
+  if (client.path().retired() == nullptr) return;
+  // Closing our descriptor would not do: the host's copy keeps the registration alive, tag and all.
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.path().retired()->doorbell().get(), nullptr);
+  client.path().drop_retired();
+}
+
+void Pump::detach(PumpClient& client) {
+  client.path().detach();
+  drop_retired(client);
+}
+
+void Pump::remove(PumpClient& client) {
+  detach(client);
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.uio().get(), nullptr);
+  std::erase(ready_, &client);
+  client.queued_ = false;
+}
+
+void Pump::schedule(PumpClient& client) {
+  if (client.queued_) return;
+  client.queued_ = true;
+  ready_.push_back(&client);
+}
+
+void Pump::run() {
+  std::array<epoll_event, 64> events{};
+  while (!stop_) {
+    const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), ready_.empty() ? -1 : 0);
+    if (count < 0 && errno != EINTR) BULKHEAD_CHECK(!"epoll_wait failed");
+    take_events(std::span(events).first(static_cast<std::size_t>(std::max(count, 0))));
+    run_posted();
+    run_ready();
+  }
+}
+
+void Pump::take_events(std::span<const epoll_event> events) {
+  for (const epoll_event& event : events) {
+    if (event.data.u64 == 0) {
+      drain_doorbell(wake_);
+      continue;
+    }
+    auto* client = reinterpret_cast<PumpClient*>(event.data.u64 & ~std::uint64_t{kUioTag});
+    if ((event.data.u64 & kUioTag) != 0) client->uio_event_ = true;
+    schedule(*client);
+  }
+}
+
+// After the events and before the turns: work that removes a client also takes it out of ready_.
+void Pump::run_posted() {
+  std::vector<std::move_only_function<void()>> work;
+  {
+    std::lock_guard guard(lock_);
+    work.swap(posted_);
+  }
+  for (auto& item : work) item();
+}
+
+void Pump::run_ready() {
+  const std::size_t count = ready_.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    PumpClient& client = *ready_[i];
+    client.queued_ = false;
+    if (client.uio_event_) clear_uio_event(client);
+    if (client.path().turn()) schedule(client);
+    drop_retired(client);
+  }
+  ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(count));
+}
+
+void Pump::clear_uio_event(PumpClient& client) {
+  client.uio_event_ = false;
+  std::int32_t events = 0;
+  if (::read(client.uio().get(), &events, sizeof events) >= 0 || errno == EAGAIN || errno == EINTR) return;
+  // EIO: unregistered. Left in the set it would be readable for ever.
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.uio().get(), nullptr);
+  client.device_gone();
+}
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,78 @@
+// A pump thread: moves the commands of its devices between kernel and hosts, waiting for either in one epoll.
+//
+// Threads: start(), post() and the destructor from the control thread; add(), watch_channel() and remove()
+// only within posted work. The control thread never waits for a pump, and a pump waits for nothing but its
+// epoll.
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "base/error.h"
+#include "base/unique_fd.h"
+#include "supervisor/pump/data_path.h"
+
+namespace bulkhead::supervisor {
+
+// A device as its pump sees it. Owned by the device; must be removed from the pump before it dies.
+class PumpClient {
+ public:
+  [[nodiscard]] virtual DataPath& path() = 0;
+  [[nodiscard]] virtual const UniqueFd& uio() = 0;
+  // The kernel has unregistered the device: reads fail, no more events will come.
+  virtual void device_gone() = 0;
+
+ protected:
+  virtual ~PumpClient() = default;
+
+ private:
+  friend class Pump;
+  bool queued_ = false;
+  bool uio_event_ = false;
+};
+
+class Pump {
+ public:
+  // `index` names the thread: "pump-3".
+  [[nodiscard]] static Result<std::unique_ptr<Pump>> start(unsigned index);
+  ~Pump();
+  Pump(const Pump&) = delete;
+  Pump& operator=(const Pump&) = delete;
+
+  void post(std::move_only_function<void()> work);
+
+  [[nodiscard]] Result<> add(PumpClient& client);
+  // After path().attach(): also wait for that host's rings.
+  [[nodiscard]] Result<> watch_channel(PumpClient& client);
+  // Takes the host's channel away from the client's path.
+  void detach(PumpClient& client);
+  void remove(PumpClient& client);
+  // Give the client a turn soon.
+  void schedule(PumpClient& client);
+
+ private:
+  Pump(UniqueFd epoll, UniqueFd wake);
+  void run();
+  void take_events(std::span<const epoll_event> events);
+  void run_posted();
+  void run_ready();
+  void clear_uio_event(PumpClient& client);
+  void drop_retired(PumpClient& client);
+
+  UniqueFd epoll_;
+  UniqueFd wake_;
+  std::mutex lock_;  // of posted_ alone; never held while work runs
+  std::vector<std::move_only_function<void()>> posted_;
+  bool stop_ = false;  // pump thread
+  std::vector<PumpClient*> ready_;
+  std::thread thread_;
+};
+
+}  // namespace bulkhead::supervisor

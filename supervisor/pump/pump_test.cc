@@ -1,0 +1,162 @@
+#include "supervisor/pump/pump.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstring>
+#include <future>
+#include <random>
+#include <thread>
+
+#include "base/doorbell.h"
+#include "supervisor/pump/guarded_copy.h"
+#include "supervisor/pump/testing/fake_host.h"
+#include "supervisor/ring/testing/fake_kernel.h"
+
+namespace bulkhead::supervisor {
+namespace {
+
+using testing::FakeHost;
+using testing::FakeKernel;
+
+constexpr ChannelSize kSize{.slots = 16, .data_bytes = 64 * channel::kPage};
+constexpr std::array<std::uint8_t, 10> kWrite10{0x2a};
+
+// One device on a pump: fake kernel, a pipe in the uio device's place, honest hosts on threads of their
+// own.
+class TestDevice : public PumpClient, public DataPath::Events {
+ public:
+  explicit TestDevice(Pump& pump) : pump_(pump) {
+    on_pump([this] { ASSERT_TRUE(pump_.add(*this)); });
+  }
+  ~TestDevice() {
+    stop_host();
+    on_pump([this] { pump_.remove(*this); });
+  }
+
+  DataPath& path() override { return path_; }
+  const UniqueFd& uio() override { return pipe_[0]; }
+  void device_gone() override {}
+  void host_broke_rule(std::string_view) override { ++broken_rules; }
+  void ring_broken(const Error&) override { ++broken_rules; }
+  void took(const InFlightCommand&) override {}
+  void poisoned(const InFlightCommand&) override {}
+  void idle() override {}
+
+  // Queues and notifies as the kernel does: the event follows the entry.
+  std::optional<std::uint64_t> queue(std::size_t bytes) {
+    const std::vector<std::uint8_t> data(bytes, 0x5a);
+    auto ticket = kernel.queue(kWrite10, FakeKernel::Data::Out, bytes, data);
+    const std::int32_t event = 1;
+    [[maybe_unused]] ssize_t written = ::write(pipe_[1].get(), &event, sizeof event);  // full: it is readable
+    return ticket;
+  }
+
+  // The host answers everything until it is stopped, or dies silently after `lifetime` commands.
+  void start_host(int lifetime = 1 << 30) {
+    auto ends = Channel::create(kSize).value();
+    on_pump([this, channel = std::move(ends.channel)]() mutable {
+      path_.attach(std::move(channel));
+      ASSERT_TRUE(pump_.watch_channel(*this));
+    });
+    alive_ = true;
+    host_ = std::thread([this, lifetime, end = std::move(ends.host)]() mutable {
+      FakeHost host(std::move(end));
+      for (int served = 0; alive_ && served < lifetime;) {
+        if (auto slot = host.next()) {
+          wrong_data += std::any_of(host.buffer(*slot).begin(), host.buffer(*slot).end(),
+                                    [](std::byte b) { return b != std::byte{0x5a}; });
+          host.answer(*slot);
+          ++served;
+        } else {
+          host.wait(100);
+        }
+      }
+    });
+  }
+  void stop_host() {
+    if (!host_.joinable()) return;
+    alive_ = false;
+    host_.join();
+    on_pump([this] { pump_.detach(*this); });
+  }
+  // The host ends by itself; then it is taken away.
+  void reap_host() {
+    host_.join();
+    on_pump([this] { pump_.detach(*this); });
+  }
+
+  FakeKernel kernel{{.ring_bytes = 4096, .data_blocks = 64, .read_len = true}};
+  std::atomic<int> broken_rules{0};
+  std::atomic<int> wrong_data{0};
+
+ private:
+  template <class Work>
+  void on_pump(Work work) {
+    std::promise<void> done;
+    pump_.post([&done, work = std::move(work)]() mutable {
+      work();
+      done.set_value();
+    });
+    ASSERT_EQ(done.get_future().wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  }
+
+  Pump& pump_;
+  std::array<UniqueFd, 2> pipe_ = make_doorbell_pipe().value();
+  DataPath path_{CommandRing::attach(kernel.region()).value(), kSize, std::make_shared<DeviceStats>(), *this,
+                 [this] { kernel.kick(); }};
+  std::thread host_;
+  std::atomic<bool> alive_{false};
+};
+
+TEST(Pump, CommandsOfTwoDevicesAreServedWhileTheirKernelsAndHostsRunOnOtherThreads) {
+  install_bus_error_guard();
+  auto pump = Pump::start(0).value();
+  TestDevice a(*pump), b(*pump);
+  a.start_host();
+  b.start_host();
+  auto load = [](TestDevice& device) {
+    std::mt19937 random(5);
+    for (int i = 0; i < 2000;) {
+      auto ticket = device.queue(random() % 3 * 4096);
+      if (!ticket) {
+        std::this_thread::yield();
+        continue;
+      }
+      // Sometimes wait, so that both sides also go to sleep.
+      if (++i % 16 == 0) {
+        ASSERT_TRUE(device.kernel.wait(*ticket)) << "lost wake-up";
+      }
+    }
+  };
+  std::thread other([&] { load(b); });
+  load(a);
+  other.join();
+  auto last = a.queue(0);
+  ASSERT_TRUE(a.kernel.wait(*last));
+  EXPECT_EQ(a.kernel.fault() + b.kernel.fault(), "");
+  EXPECT_EQ(a.broken_rules + b.broken_rules + a.wrong_data + b.wrong_data, 0);
+}
+
+TEST(Pump, HostsThatDieUnderLoadLoseNoCommand) {
+  install_bus_error_guard();
+  auto pump = Pump::start(0).value();
+  TestDevice device(*pump);
+  std::vector<std::uint64_t> tickets;
+  for (int life = 0; life < 30; ++life) {
+    device.start_host(5);
+    for (int i = 0; i < 12; ++i)
+      if (auto ticket = device.queue(4096)) tickets.push_back(*ticket);
+    device.reap_host();
+  }
+  device.start_host();
+  for (auto ticket : tickets) {
+    auto result = device.kernel.wait(ticket);
+    ASSERT_TRUE(result);
+  }
+  EXPECT_EQ(device.kernel.fault(), "");
+  EXPECT_EQ(device.wrong_data, 0);
+}
+
+}  // namespace
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,185 @@
+#include "supervisor/ring/command_ring.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+
+#include "base/shared_memory.h"
+#include "proto/opcode_facts.h"
+#include "supervisor/ring/kernel_abi.h"
+
+namespace bulkhead::supervisor {
+namespace {
+
+static_assert(sizeof(kernel::Response::sense) == channel::kSenseBytes);
+
+template <class T>
+T read_field(std::span<const std::byte> region, std::size_t at) {
+  T value;
+  std::memcpy(&value, region.data() + at, sizeof value);
+  return value;
+}
+
+std::uint32_t length_of(std::uint32_t len_op) {
+  return len_op & ~kernel::kOpMask;
+}
+kernel::Op op_of(std::uint32_t len_op) {
+  return static_cast<kernel::Op>(len_op & kernel::kOpMask);
+}
+
+std::unexpected<Error> malformed(std::uint32_t at, std::string_view why) {
+  return fail(Cause::PeerBroken, EPROTO, fmt::format("command ring entry at byte {}: {}", at, why));
+}
+
+}  // namespace
+
+struct CommandRing::Entry {
+  std::uint32_t at;
+  std::uint32_t length;
+  kernel::Op op;
+  std::size_t in_region;
+};
+
+Result<CommandRing> CommandRing::attach(std::span<std::byte> region) {
+  if (region.size() < sizeof(kernel::Mailbox))
+    return fail(Cause::BadInput, EINVAL, "uio region has no mailbox");
+  const auto mailbox = read_field<kernel::Mailbox>(region, 0);
+  if (mailbox.version != kernel::kMailboxVersion)
+    return fail(
+        Cause::BadInput, EPROTONOSUPPORT,
+        fmt::format("mailbox version {}, this daemon speaks {}", mailbox.version, kernel::kMailboxVersion));
+  // Without OOOC a slow command would have to hold back all later ones. Every kernel since 4.8 has it.
+  if ((mailbox.flags & kernel::kFlagOutOfOrder) == 0)
+    return fail(Cause::BadInput, EPROTONOSUPPORT, "kernel without out-of-order completion (OOOC)");
+  const std::uint64_t end = std::uint64_t{mailbox.ring_offset} + mailbox.ring_bytes;
+  if (mailbox.ring_offset < sizeof(kernel::Mailbox) || mailbox.ring_bytes == 0 ||
+      mailbox.ring_bytes % 8 != 0 || mailbox.ring_offset % 8 != 0 || end > region.size() ||
+      mailbox.tail >= mailbox.ring_bytes || mailbox.tail % 8 != 0)
+    return fail(Cause::BadInput, EPROTO, "mailbox with impossible offsets");
+  CommandRing ring;
+  ring.region_ = region;
+  ring.ring_offset_ = mailbox.ring_offset;
+  ring.ring_bytes_ = mailbox.ring_bytes;
+  ring.read_len_supported_ = (mailbox.flags & kernel::kFlagReadLen) != 0;
+  ring.next_ = ring.tail_ = ring.published_ = mailbox.tail;
+  return ring;
+}
+
+std::uint32_t CommandRing::load_head() const {
+  return load_acquire(object_at<std::uint32_t>(region_, offsetof(kernel::Mailbox, head)));
+}
+
+std::uint32_t CommandRing::after(std::uint32_t at, std::uint32_t length) const {
+  return (at + length) % ring_bytes_;
+}
+
+Result<CommandRing::Entry> CommandRing::entry_at(std::uint32_t at) const {
+  const std::size_t in_region = std::size_t{ring_offset_} + at;
+  const auto len_op = read_field<std::uint32_t>(region_, in_region);
+  const std::uint32_t length = length_of(len_op);
+  // Length 0 is what fresh memory reads as: following it would never end.
+  if (length < sizeof(kernel::EntryHeader) || length > ring_bytes_ - at)
+    return malformed(at, fmt::format("length {} does not fit", length));
+  return Entry{at, length, op_of(len_op), in_region};
+}
+
+Result<RingCommand> CommandRing::parse_command(const Entry& entry) const {
+  if (entry.length < kernel::kSmallestCommand) return malformed(entry.at, "command entry too short");
+  const auto request = read_field<kernel::Request>(region_, entry.in_region);
+  const std::uint32_t segments = request.segments;
+  const std::uint64_t cdb_at = request.cdb_offset;
+  if (segments > (entry.length - sizeof(kernel::Request)) / sizeof(KernelSegment))
+    return malformed(entry.at, fmt::format("{} segments do not fit in {} bytes", segments, entry.length));
+  const std::uint64_t entry_end = entry.in_region + entry.length;
+  if (cdb_at < entry.in_region + kernel::kSmallestCommand || cdb_at > entry_end - 8)
+    return malformed(entry.at, "CDB outside of its entry");
+
+  RingCommand command;
+  command.id = CmdId{request.header.cmd_id};
+  command.segments = segments;
+  const auto length =
+      cdb_length(read_field<std::uint8_t>(region_, cdb_at), read_field<std::uint8_t>(region_, cdb_at + 7));
+  if (length > entry_end - cdb_at) return malformed(entry.at, fmt::format("CDB of {} bytes is cut", length));
+  command.cdb_bytes = static_cast<std::uint16_t>(length);
+  std::memcpy(command.cdb.data(), region_.data() + cdb_at, std::min(length, command.cdb.size()));
+  for (std::uint32_t i = 0; i < segments; ++i) {
+    const auto segment = read_field<KernelSegment>(
+        region_, entry.in_region + sizeof(kernel::Request) + i * sizeof(KernelSegment));
+    if (segment.offset < ring_offset_ + std::uint64_t{ring_bytes_} || segment.offset > region_.size() ||
+        segment.bytes > region_.size() - segment.offset)
+      return malformed(entry.at, "segment outside of the data area");
+    command.data_bytes += segment.bytes;
+  }
+  return command;
+}
+
+Result<std::optional<RingCommand>> CommandRing::peek() {
+  const std::uint32_t head = load_head();
+  if (head >= ring_bytes_ || head % 8 != 0) return malformed(head, "head outside of the ring");
+  while (next_ != head) {
+    auto entry = entry_at(next_);
+    if (!entry) return std::unexpected(std::move(entry.error()));
+    if (entry->op == kernel::Op::Command) {
+      auto command = parse_command(*entry);
+      if (!command) return std::unexpected(std::move(command.error()));
+      return *command;
+    }
+    // PAD fills the ring's end. TMR tells of aborted commands, which must be answered all the same.
+    next_ = after(next_, entry->length);
+  }
+  return std::nullopt;
+}
+
+void CommandRing::take(const RingCommand& command, std::span<KernelSegment> segments) {
+  BULKHEAD_CHECK(segments.size() >= command.segments);
+  const std::size_t in_region = std::size_t{ring_offset_} + next_;
+  if (command.segments != 0)
+    std::memcpy(segments.data(), region_.data() + in_region + sizeof(kernel::Request),
+                command.segments * sizeof(KernelSegment));
+  take_without_data();
+}
+
+void CommandRing::take_without_data() {
+  next_ = after(next_, length_of(read_field<std::uint32_t>(region_, std::size_t{ring_offset_} + next_)));
+}
+
+bool CommandRing::is_command(std::uint32_t at) const {
+  return op_of(read_field<std::uint32_t>(region_, std::size_t{ring_offset_} + at)) == kernel::Op::Command;
+}
+
+void CommandRing::answer(const RingAnswer& answer) {
+  auto step = [this] {
+    const auto len_op = read_field<std::uint32_t>(region_, std::size_t{ring_offset_} + tail_);
+    tail_ = after(tail_, length_of(len_op));
+  };
+  while (tail_ != next_ && !is_command(tail_)) step();
+  // Each answer has a command that was taken, and each command taken left one carrier.
+  BULKHEAD_CHECK(tail_ != next_);
+  const std::size_t slot = std::size_t{ring_offset_} + tail_;
+  // len_op goes back as it came: the kernel walks by it.
+  auto response = kernel::Response{.header = read_field<kernel::EntryHeader>(region_, slot)};
+  response.header.cmd_id = answer.id.value;
+  // Assigned, not or-ed: the carrier's flags are those of a command long gone.
+  response.header.uflags = answer.read_len > 0 && read_len_supported_ ? kernel::kUflagReadLen : 0;
+  response.scsi_status = answer.scsi_status;
+  response.read_len = answer.read_len;
+  // The kernel hands all 96 bytes to the initiator: those without sense are zero.
+  std::copy_n(answer.sense.begin(), std::min(answer.sense.size(), channel::kSenseBytes), response.sense);
+  std::memcpy(region_.data() + slot, &response, sizeof response);
+  step();
+}
+
+bool CommandRing::publish() {
+  // Entries without an answer of their own would keep the tail from ever meeting the head of an idle ring.
+  while (tail_ != next_ && !is_command(tail_))
+    tail_ = after(tail_, length_of(read_field<std::uint32_t>(region_, std::size_t{ring_offset_} + tail_)));
+  if (tail_ == published_) return false;
+  published_ = tail_;
+  store_release(object_at<std::uint32_t>(region_, offsetof(kernel::Mailbox, tail)), tail_);
+  return true;
+}
+
+}  // namespace bulkhead::supervisor

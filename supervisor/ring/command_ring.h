@@ -1,0 +1,91 @@
+// The kernel's command ring of one device: what include/uapi/linux/target_core_user.h describes.
+//
+// Two cursors, both offsets from the start of the ring. `next_` is the next entry to read, ours alone.
+// `tail_` is the mailbox's cmd_tail: how far the kernel may take answers. Between them lie entries that were
+// read and serve as carriers: an answer is written into the oldest command entry, whichever command that
+// entry once held (out-of-order completion, mailbox flag OOOC). So everything of an entry is copied out when
+// it is read.
+//
+// Threads: one at a time (the device's pump). Never blocks.
+// Trust: the kernel's entries are well formed, but every length and offset is checked before use, for a
+// supervisor that follows a wild one would take all LUNs down. No method writes len_op: the kernel walks by
+// it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/error.h"
+#include "base/quantity.h"
+#include "proto/channel_abi.h"
+
+namespace bulkhead::supervisor {
+
+// A piece of the region's data area that belongs to a command until the command is answered.
+struct KernelSegment {
+  std::uint64_t offset;  // from the start of the region
+  std::uint64_t bytes;
+};
+static_assert(sizeof(KernelSegment) == 16);
+
+struct RingCommand {
+  CmdId id;
+  std::uint16_t cdb_bytes = 0;  // true length, up to 263
+  std::array<std::uint8_t, channel::kCdbBytes> cdb{};
+  std::uint32_t segments = 0;
+  std::uint64_t data_bytes = 0;  // sum over the segments: what the fabric expects to move
+};
+
+struct RingAnswer {
+  CmdId id;
+  std::uint8_t scsi_status = 0;
+  std::span<const std::uint8_t> sense;  // at most 96; used with CHECK CONDITION
+  std::uint32_t read_len = 0;           // above 0: only so much is returned to the initiator (flag READ_LEN)
+};
+
+class CommandRing {
+ public:
+  // `region` is the whole uio mapping. Starts at the mailbox's tail, so only a device that has just been made
+  // or reset may be attached. Errors: BadInput for a mailbox we don't know.
+  [[nodiscard]] static Result<CommandRing> attach(std::span<std::byte> region);
+
+  // The next command, looked at but not taken; PADs and TMRs are stepped over. nullopt: none.
+  // Errors: PeerBroken when an entry is malformed; the ring is of no use after that.
+  [[nodiscard]] Result<std::optional<RingCommand>> peek();
+  // Takes what peek() showed; its segments are copied to `segments`, which has room for all of them.
+  void take(const RingCommand& command, std::span<KernelSegment> segments);
+  // The same for a command that will be answered without looking at its data.
+  void take_without_data();
+
+  // Writes an answer into the oldest carrier. Not seen by the kernel before publish().
+  void answer(const RingAnswer& answer);
+  // Moves the mailbox's tail over the carriers used, and over PADs and TMRs up to there. Returns whether it
+  // moved, so whether the kernel needs a kick.
+  bool publish();
+
+  [[nodiscard]] bool read_len_supported() const { return read_len_supported_; }
+  // The part of the region that segments may lie in.
+  [[nodiscard]] std::span<std::byte> region() const { return region_; }
+
+ private:
+  CommandRing() = default;
+  struct Entry;
+  [[nodiscard]] Result<Entry> entry_at(std::uint32_t at) const;
+  [[nodiscard]] Result<RingCommand> parse_command(const Entry& entry) const;
+  [[nodiscard]] std::uint32_t after(std::uint32_t at, std::uint32_t length) const;
+  [[nodiscard]] bool is_command(std::uint32_t at) const;
+  [[nodiscard]] std::uint32_t load_head() const;
+
+  std::span<std::byte> region_;
+  std::uint32_t ring_offset_ = 0;
+  std::uint32_t ring_bytes_ = 0;
+  bool read_len_supported_ = false;
+  std::uint32_t next_ = 0;
+  std::uint32_t tail_ = 0;       // ours; ahead of the mailbox's until publish()
+  std::uint32_t published_ = 0;  // the mailbox's
+};
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,33 @@
+// The kernel's ring as arbitrary bytes: nothing outside of the region is touched, every walk ends.
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <vector>
+
+#include "supervisor/ring/command_ring.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace bulkhead;
+  using namespace bulkhead::supervisor;
+  std::vector<std::uint64_t> storage((size + 7) / 8);
+  auto region = std::as_writable_bytes(std::span(storage)).first(size);
+  if (size != 0) std::memcpy(region.data(), data, size);
+  auto ring = CommandRing::attach(region);
+  if (!ring) return 0;
+  std::vector<KernelSegment> segments(size / sizeof(KernelSegment) + 1);
+  std::vector<CmdId> taken;
+  // A ring of n bytes holds at most n / 8 entries; more than that is a loop.
+  for (std::size_t i = 0; i < size; ++i) {
+    auto command = ring->peek();
+    if (!command || !*command) break;
+    ring->take(**command, segments);
+    taken.push_back((*command)->id);
+    if (taken.size() % 3 == 0) {
+      ring->answer({.id = taken.back(), .scsi_status = 0, .sense = {}, .read_len = 8});
+      ring->publish();
+      break;  // the answer has overwritten entries that a real kernel would not show again
+    }
+  }
+  return 0;
+}

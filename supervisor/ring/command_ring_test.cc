@@ -1,0 +1,181 @@
+#include "supervisor/ring/command_ring.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <deque>
+#include <random>
+#include <vector>
+
+#include "supervisor/ring/testing/fake_kernel.h"
+
+namespace bulkhead::supervisor {
+namespace {
+
+using testing::FakeKernel;
+using ::testing::HasSubstr;
+
+constexpr std::array<std::uint8_t, 10> kRead10{0x28, 0, 0, 0, 0, 7, 0, 0, 8, 0};
+constexpr std::array<std::uint8_t, 6> kTestUnitReady{};
+constexpr std::array<std::uint8_t, 16> kWrite16{0x8a};
+
+// A ring under test with the kernel behind it.
+struct TestRing {
+  explicit TestRing(const FakeKernel::Options& options = {}) : kernel(options) {}
+  FakeKernel kernel;
+  CommandRing ring = CommandRing::attach(kernel.region()).value();
+  std::vector<KernelSegment> segments = std::vector<KernelSegment>(64);
+
+  std::optional<RingCommand> take() {
+    auto command = ring.peek().value();
+    if (command) ring.take(*command, segments);
+    return command;
+  }
+  void answer_good(CmdId id) {
+    ring.answer({.id = id, .scsi_status = 0, .sense = {}, .read_len = 0});
+    if (ring.publish()) kernel.kick();
+  }
+};
+
+TEST(CommandRing, EmptyRingGivesNoCommand) {
+  TestRing t;
+  EXPECT_FALSE(t.take().has_value());
+  EXPECT_FALSE(t.ring.publish());
+}
+
+TEST(CommandRing, CommandIsCopiedOutWithCdbLengthAndSegments) {
+  TestRing t;
+  ASSERT_TRUE(t.kernel.queue(kRead10, FakeKernel::Data::In, 10000, {}, 2));
+  auto command = t.take();
+  ASSERT_TRUE(command);
+  EXPECT_EQ(command->id.value, 1);
+  EXPECT_EQ(command->cdb_bytes, 10);
+  EXPECT_TRUE(std::equal(kRead10.begin(), kRead10.end(), command->cdb.begin()));
+  EXPECT_EQ(command->segments, 3u);
+  EXPECT_EQ(command->data_bytes, 10000u);
+  EXPECT_EQ(t.segments[2].bytes, 10000u - 8192u);
+}
+
+TEST(CommandRing, AnswerReachesItsCommandWhenGivenOutOfOrder) {
+  TestRing t;
+  auto first = t.kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0);
+  auto second = t.kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0);
+  auto a = t.take();
+  auto b = t.take();
+  t.answer_good(b->id);
+  EXPECT_TRUE(t.kernel.finished(*second));
+  EXPECT_FALSE(t.kernel.finished(*first));
+  t.answer_good(a->id);
+  EXPECT_TRUE(t.kernel.finished(*first));
+  EXPECT_EQ(t.kernel.fault(), "");
+  EXPECT_EQ(t.kernel.tail(), t.kernel.head());
+}
+
+TEST(CommandRing, CheckConditionCarriesSenseAndZeroesTheRestOfIt) {
+  TestRing t;
+  auto ticket = t.kernel.queue(kRead10, FakeKernel::Data::In, 4096);
+  const std::array<std::uint8_t, 4> sense{0x70, 0, 5, 9};
+  t.ring.answer({.id = t.take()->id, .scsi_status = 2, .sense = sense, .read_len = 0});
+  ASSERT_TRUE(t.ring.publish());
+  t.kernel.kick();
+  auto result = t.kernel.finished(*ticket);
+  ASSERT_TRUE(result);
+  EXPECT_EQ(result->status, 2);
+  EXPECT_EQ(result->sense[3], 9);
+  EXPECT_TRUE(std::all_of(result->sense.begin() + 4, result->sense.end(), [](auto b) { return b == 0; }));
+}
+
+TEST(CommandRing, ReadLenIsStatedOnlyWhereTheKernelKnowsIt) {
+  for (bool known : {true, false}) {
+    TestRing t({.ring_bytes = 4096, .data_blocks = 64, .read_len = known});
+    auto ticket = t.kernel.queue(kRead10, FakeKernel::Data::In, 4096);
+    t.ring.answer({.id = t.take()->id, .scsi_status = 0, .sense = {}, .read_len = 36});
+    ASSERT_TRUE(t.ring.publish());
+    t.kernel.kick();
+    EXPECT_EQ(t.kernel.finished(*ticket)->read_len.has_value(), known);
+    EXPECT_EQ(t.kernel.finished(*ticket)->data.size(), known ? 36u : 4096u);
+  }
+}
+
+TEST(CommandRing, LoneTaskManagementEntryLetsTheTailMeetTheHead) {
+  TestRing t;
+  t.kernel.queue_tmr();
+  EXPECT_FALSE(t.take());
+  EXPECT_TRUE(t.ring.publish());
+  EXPECT_EQ(t.kernel.tail(), t.kernel.head());
+}
+
+TEST(CommandRing, TaskManagementEntryBetweenCommandsIsNoCarrier) {
+  TestRing t;
+  auto first = t.kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0);
+  t.kernel.queue_tmr();
+  auto second = t.kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0);
+  auto a = t.take();
+  auto b = t.take();
+  t.answer_good(b->id);
+  t.answer_good(a->id);
+  EXPECT_TRUE(t.kernel.finished(*first) && t.kernel.finished(*second));
+  EXPECT_EQ(t.kernel.fault(), "");
+}
+
+TEST(CommandRing, ThousandsOfCommandsWrapTheRingAndEachIsAnsweredOnce) {
+  TestRing t({.ring_bytes = 1048, .data_blocks = 16, .read_len = true});
+  std::mt19937 random(7);
+  std::deque<RingCommand> in_flight;
+  std::vector<std::uint64_t> tickets;
+  for (int round = 0; round < 20000; ++round) {
+    const bool out = random() % 2 == 0;
+    const std::vector<std::uint8_t> data(random() % 3 * 3000, 0x11);
+    auto ticket = out ? t.kernel.queue(kWrite16, FakeKernel::Data::Out, data.size(), data, 1 + random() % 2)
+                      : t.kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0);
+    if (ticket) tickets.push_back(*ticket);
+    if (random() % 2 == 0)
+      while (auto command = t.take()) in_flight.push_back(*command);
+    while (!in_flight.empty() && random() % 3 != 0) {
+      const std::size_t which = random() % in_flight.size();
+      t.ring.answer({.id = in_flight[which].id, .scsi_status = 0, .sense = {}, .read_len = 0});
+      in_flight.erase(in_flight.begin() + static_cast<std::ptrdiff_t>(which));
+    }
+    if (t.ring.publish()) t.kernel.kick();
+    ASSERT_EQ(t.kernel.fault(), "");
+  }
+  while (auto command = t.take()) in_flight.push_back(*command);
+  for (const RingCommand& command : in_flight) t.answer_good(command.id);
+  EXPECT_EQ(t.kernel.running(), 0u);
+  for (std::uint64_t ticket : tickets) ASSERT_TRUE(t.kernel.finished(ticket));
+}
+
+TEST(CommandRing, UnknownMailboxVersionIsRefusedByName) {
+  FakeKernel kernel;
+  kernel.region()[0] = std::byte{3};
+  auto ring = CommandRing::attach(kernel.region());
+  ASSERT_FALSE(ring);
+  EXPECT_THAT(ring.error().what, HasSubstr("mailbox version 3"));
+}
+
+// Overwrites one field of the first command's entry and expects the ring to be refused with this text.
+template <class T>
+void expect_refused(std::size_t field, T value, const char* text) {
+  TestRing t;
+  ASSERT_TRUE(t.kernel.queue(kRead10, FakeKernel::Data::In, 4096));
+  std::memcpy(t.kernel.region().data() + 128 + field, &value, sizeof value);
+  auto command = t.ring.peek();
+  ASSERT_FALSE(command.has_value()) << text;
+  EXPECT_EQ(command.error().cause, Cause::PeerBroken);
+  EXPECT_THAT(command.error().what, HasSubstr(text));
+}
+
+TEST(CommandRing, MalformedEntriesAreRefusedByName) {
+  expect_refused<std::uint32_t>(0, 0x1, "length 0");
+  expect_refused<std::uint32_t>(0, 0x10001, "does not fit");
+  expect_refused<std::uint32_t>(0, 0x41, "too short");
+  expect_refused<std::uint32_t>(8, 1u << 20, "segments do not fit");
+  expect_refused<std::uint64_t>(24, 0, "CDB outside");
+  expect_refused<std::uint64_t>(24, ~0ull, "CDB outside");
+  expect_refused<std::uint64_t>(48, 64, "outside of the data area");
+  expect_refused<std::uint64_t>(56, ~0ull, "outside of the data area");
+}
+
+}  // namespace
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,158 @@
+#include "supervisor/supervisor.h"
+
+#include <fmt/format.h>
+#include <systemd/sd-daemon.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <csignal>
+
+#include "base/log.h"
+#include "supervisor/config/config_watch.h"
+#include "supervisor/configfs/kernel_interface.h"
+#include "supervisor/process/process_setup.h"
+#include "supervisor/version.h"
+
+namespace bulkhead::supervisor {
+namespace {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+using std::chrono::milliseconds;
+
+// A verdict on a device takes at most a handler's open limit and its host's start; the kernel gets one in any
+// case.
+constexpr milliseconds kReplyLimit{60'000};
+constexpr milliseconds kModuleDeadline{30'000};
+constexpr milliseconds kReloadDeadline{10'000};
+// Far above what a bus that is there needs, and below systemd's limit for a start.
+constexpr milliseconds kBusPatience{20'000};
+
+}  // namespace
+
+Supervisor::Supervisor(SettingsLoader loader, Settings settings, Parts parts)
+    : loader_(std::move(loader)),
+      settings_(std::move(settings)),
+      parts_(std::move(parts)),
+      hosts_{.binary = library_folder() + "/tcmu-handler-host", .uid_base = settings_.host_uid_base},
+      manager_(DeviceContext{io_, pool_, root_, parts_.cgroups, hosts_, relay_}, parts_.handlers,
+               parts_.pumps),
+      bus_(io_, manager_, *this, BusOptions{.version = kVersion}),
+      link_(io_.get_executor(), std::move(parts_.port), kReplyLimit),
+      signals_(io_, SIGTERM, SIGINT, SIGHUP) {
+  relay_.to = &bus_;
+}
+
+int Supervisor::run() {
+  bus_.start();
+  asio::co_spawn(io_, follow_kernel(), asio::detached);
+  asio::co_spawn(io_, follow_signals(), asio::detached);
+  asio::co_spawn(io_, start_without_bus(), asio::detached);
+  auto changed = [this] { asio::co_spawn(io_, reload_settings(), asio::detached); };
+  asio::co_spawn(io_, watch_config(loader_.config_file(), std::move(changed)), asio::detached);
+  io_.run();
+  return exit_code_;
+}
+
+awaitable<void> Supervisor::follow_kernel() {
+  auto load = [root = root_] { return load_tcmu_module(root); };
+  auto loaded = co_await pool_.run<void>("load target_core_user", kModuleDeadline, std::move(load));
+  if (!loaded) log(Level::Warning, {.message_id = kMsgKernelInterface}, loaded.error().what);
+  auto started = link_.start();
+  if (!started) {
+    give_up(started.error().what);
+    co_return;
+  }
+  if (!*started) {
+    // next() tells when the module comes.
+    auto check = [root = root_] { return check_kernel_interface(root); };
+    auto missing = co_await pool_.run<void>("look for TCMU in the kernel", kModuleDeadline, std::move(check));
+    log(Level::Error, {.message_id = kMsgKernelInterface},
+        fmt::format("no devices can be served yet: {}",
+                    missing ? "target_core_user is not loaded" : missing.error().what));
+    sd_notify(0, "STATUS=Waiting for target_core_user: modprobe target_core_user");
+  }
+  const Error ended = co_await manager_.follow(link_, *started);
+  if (!stopping_) give_up(fmt::format("the line to the kernel is broken: {}", ended.what));
+}
+
+awaitable<void> Supervisor::follow_signals() {
+  while (!stopping_) {
+    boost::system::error_code error;
+    auto token = asio::redirect_error(asio::use_awaitable, error);
+    const int number = co_await signals_.async_wait(token);
+    if (error) co_return;
+    if (number == SIGHUP) {
+      reopen_log();
+      continue;
+    }
+    log(Level::Info, {}, fmt::format("stopping on SIG{}", number == SIGTERM ? "TERM" : "INT"));
+    co_await stop(0);
+  }
+}
+
+awaitable<void> Supervisor::reload_settings() {
+  // The file may lie on a LUN of ours: read off the control thread. One reload at a time touches the loader,
+  // since changes are gathered for longer than a read takes; one that hangs keeps the old settings.
+  auto read = [loader = loader_]() mutable -> Result<std::pair<SettingsLoader, LoadedSettings>> {
+    auto settings = loader.load();
+    return std::pair(std::move(loader), std::move(settings));
+  };
+  auto loaded = co_await pool_.run<std::pair<SettingsLoader, LoadedSettings>>(
+      "read the configuration", kReloadDeadline, std::move(read));
+  if (!loaded) {
+    log(Level::Error, {.message_id = kMsgConfiguration}, loaded.error().what);
+    co_return;
+  }
+  loader_ = std::move(loaded->first);
+  for (const std::string& warning : loaded->second.warnings)
+    log(Level::Warning, {.message_id = kMsgConfiguration}, warning);
+  Settings fresh = std::move(loaded->second.settings);
+  for (const auto key : needs_restart(settings_, fresh))
+    log(Level::Warning, {.message_id = kMsgConfiguration},
+        fmt::format("{} takes effect after a restart only", key));
+  set_log_level(fresh.log_level);
+  if (fresh.log_directory != settings_.log_directory) set_log_directory(fresh.log_directory);
+  settings_.log_level = fresh.log_level;
+  settings_.log_directory = fresh.log_directory;
+  log(Level::Info, {.message_id = kMsgConfiguration},
+      fmt::format("{} was read again", loader_.config_file()));
+}
+
+// Devices need no bus. Whatever waits for our start does not wait for one that does not come.
+awaitable<void> Supervisor::start_without_bus() {
+  asio::steady_timer patience(io_, kBusPatience);
+  co_await patience.async_wait(asio::use_awaitable);
+  if (!named_once_ && !stopping_) sd_notify(0, "READY=1\nSTATUS=Serving without D-Bus");
+}
+
+// The name goes first, so that nobody asks a service that is leaving; then the devices come to rest.
+awaitable<void> Supervisor::stop(int exit_code) {
+  if (stopping_) co_return;
+  stopping_ = true;
+  exit_code_ = exit_code;
+  sd_notify(0, "STOPPING=1\nSTATUS=Finishing the commands in flight");
+  bus_.stop();
+  co_await manager_.stop();
+  io_.stop();
+}
+
+void Supervisor::give_up(const std::string& why) {
+  log(Level::Critical, {}, why);
+  sd_notify(0, ("STATUS=" + why).c_str());
+  asio::co_spawn(io_, stop(1), asio::detached);
+}
+
+void Supervisor::name_acquired() {
+  named_once_ = true;
+  sd_notify(0, "READY=1\nSTATUS=Serving");
+}
+
+void Supervisor::name_refused(const Error& error) {
+  // Once we had it, whoever took it will lose it again: bus restarts look like this too.
+  if (!named_once_) give_up(error.what);
+}
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,28 @@
+# bash completion for tcmuctl; installed as /usr/share/bash-completion/completions/tcmuctl
+_tcmuctl() {
+    local current=${COMP_WORDS[COMP_CWORD]} command= word
+    COMPREPLY=()
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        case $word in
+            -*) ;;
+            *) command=$word; break ;;
+        esac
+    done
+    case $command in
+        "") COMPREPLY=($(compgen -W "list handlers show watch top restart hold resume check-config doctor --help" \
+                -- "$current")) ;;
+        list) COMPREPLY=($(compgen -W "--json --names --help" -- "$current")) ;;
+        handlers) COMPREPLY=($(compgen -W "--json --help" -- "$current")) ;;
+        watch | top) COMPREPLY=($(compgen -W "--interval --count --help" -- "$current")) ;;
+        show | restart | hold | resume)
+            if [[ $current == -* ]]; then
+                [[ $command == show ]] && COMPREPLY=($(compgen -W "--json --help" -- "$current"))
+                return
+            fi
+            # Names are read line by line: they may hold anything but a slash and blanks.
+            local key keys=()
+            while IFS= read -r key; do keys+=("$key" "${key#*/}"); done < <(tcmuctl list --names 2>/dev/null)
+            for key in "${keys[@]}"; do [[ $key == "$current"* ]] && COMPREPLY+=("$(printf %q "$key")"); done ;;
+    esac
+}
+complete -F _tcmuctl tcmuctl

@@ -1,0 +1,202 @@
+// tcmuctl: looks at the supervisor's devices and steers them, over D-Bus. The manual is docs/man/tcmuctl.1.
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "base/printable.h"
+#include "tcmuctl/doctor/bus_checks.h"
+#include "tcmuctl/doctor/system_checks.h"
+#include "tcmuctl/service.h"
+#include "tcmuctl/views.h"
+#include "tcmuctl/watch.h"
+
+namespace bulkhead::tcmuctl {
+namespace {
+
+struct Arguments {
+  bool json = false;
+  bool names = false;
+  std::string device;
+  std::string config;
+  double interval = 1;
+  unsigned rounds = 0;
+  std::string bus_address;  // both for tests and for odd systems
+  std::string root = "/";
+};
+
+bool is_terminal() {
+  return ::isatty(STDOUT_FILENO) == 1;
+}
+
+// https://no-color.org: set and not empty.
+Colors colors() {
+  const char* no_color = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  bool refused = no_color != nullptr && *no_color != '\0';
+  bool dumb = terminal == nullptr || std::string_view(terminal) == "dumb";
+  return is_terminal() && !refused && !dumb ? Colors::On : Colors::Off;
+}
+
+Screen screen() {
+  winsize size{};
+  bool known = is_terminal() && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
+  return {.width = known ? size.ws_col : std::size_t{0}, .colors = colors()};
+}
+
+std::uint64_t now_usec() {
+  auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+}
+
+Outcome<Inventory> inventory(const Arguments& arguments) {
+  Outcome<Bus> bus = Bus::open(arguments.bus_address);
+  if (!bus) return std::unexpected(bus.error());
+  return read_inventory(*bus);
+}
+
+Outcome<> list(const Arguments& arguments) {
+  Outcome<Inventory> all = inventory(arguments);
+  if (!all) return std::unexpected(all.error());
+  if (arguments.names) {
+    for (const Device& device : all->devices) fmt::print("{}\n", printable(device.key));
+  } else if (arguments.json) {
+    nlohmann::json devices = nlohmann::json::array();
+    for (const Device& device : all->devices) devices.push_back(device_json(device));
+    fmt::print("{}", json_text(devices));
+  } else {
+    fmt::print("{}", list_view(all->devices, screen()));
+  }
+  return {};
+}
+
+Outcome<> handlers(const Arguments& arguments) {
+  Outcome<Inventory> all = inventory(arguments);
+  if (!all) return std::unexpected(all.error());
+  if (arguments.json) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const Handler& handler : all->handlers) list.push_back(handler.properties);
+    fmt::print("{}", json_text(list));
+  } else {
+    fmt::print("{}", handlers_view(all->handlers, screen()));
+  }
+  return {};
+}
+
+Outcome<> show(const Arguments& arguments) {
+  Outcome<Inventory> all = inventory(arguments);
+  if (!all) return std::unexpected(all.error());
+  Outcome<Device> device = find_device(*all, arguments.device);
+  if (!device) return std::unexpected(device.error());
+  fmt::print("{}",
+             arguments.json ? json_text(device_json(*device)) : show_view(*device, now_usec(), screen()));
+  return {};
+}
+
+Outcome<> watch_devices(const Arguments& arguments) {
+  WatchOptions options{.interval = std::chrono::milliseconds(static_cast<long>(arguments.interval * 1000)),
+                       .rounds = arguments.rounds,
+                       .terminal = is_terminal()};
+  return watch(options, [&] { return inventory(arguments); }, screen, stdout);
+}
+
+Outcome<> operate_on(const Arguments& arguments, const std::string& method) {
+  Outcome<Bus> bus = Bus::open(arguments.bus_address);
+  if (!bus) return std::unexpected(bus.error());
+  Outcome<Inventory> all = read_inventory(*bus);
+  if (!all) return std::unexpected(all.error());
+  Outcome<Device> device = find_device(*all, arguments.device);
+  if (!device) return std::unexpected(device.error());
+  return operate(*bus, *device, method);
+}
+
+Outcome<> check(const Arguments& arguments) {
+  Outcome<Bus> bus = Bus::open(arguments.bus_address);
+  if (!bus) return std::unexpected(bus.error());
+  Outcome<std::string> message = check_config(*bus, arguments.config);
+  if (!message) return std::unexpected(message.error());
+  fmt::print("{}\n", printable(*message));
+  return {};
+}
+
+Outcome<> doctor(const Arguments& arguments) {
+  BusFacts facts = ask_bus(arguments.bus_address);
+  Root root = arguments.root;
+  Findings findings;
+  for (Findings some : {check_kernel(root), check_programs(root), check_handlers(root),
+                        check_policy_file(root), check_activation_file(root), check_unit(root),
+                        check_lock(root, facts.owner_pid), check_bus(facts), check_inventory(facts)})
+    findings.insert(findings.end(), some.begin(), some.end());
+  fmt::print("{}", findings_view(findings, colors()));
+  if (has_problem(findings)) return std::unexpected(Failure{ExitCode::Problems, ""});
+  return {};
+}
+
+void add_commands(CLI::App& app, Arguments& arguments, std::function<Outcome<>()>& chosen) {
+  auto command = [&](const char* name, const char* about, std::function<Outcome<>()> action) {
+    CLI::App* sub = app.add_subcommand(name, about);
+    sub->callback([&chosen, action = std::move(action)] { chosen = action; });
+    return sub;
+  };
+  auto with_device = [&](CLI::App* sub) {
+    sub->add_option("DEVICE", arguments.device, "NAME or user_N/NAME")->required();
+  };
+  CLI::App* list_command = command("list", "the devices and their state", [&] { return list(arguments); });
+  list_command->add_flag("--json", arguments.json, "every property, as JSON");
+  list_command->add_flag("--names", arguments.names, "only user_N/NAME, one a line");
+  command("handlers", "the handlers and whether they can be used", [&] {
+    return handlers(arguments);
+  })->add_flag("--json", arguments.json, "every property, as JSON");
+  CLI::App* show_command = command("show", "all about one device", [&] { return show(arguments); });
+  with_device(show_command);
+  show_command->add_flag("--json", arguments.json, "every property, as JSON");
+  CLI::App* watch_command =
+      command("watch", "what the devices are doing, live", [&] { return watch_devices(arguments); });
+  watch_command->alias("top");
+  watch_command->add_option("-i,--interval", arguments.interval, "seconds between two looks")
+      ->check(CLI::Range(0.1, 3600.0));
+  watch_command->add_option("-n,--count", arguments.rounds, "end after so many");
+  with_device(command("restart", "give a device a fresh handler-host (root)",
+                      [&] { return operate_on(arguments, "Restart"); }));
+  with_device(
+      command("hold", "let a device's commands wait (root)", [&] { return operate_on(arguments, "Hold"); }));
+  with_device(command("resume", "let them go on (root)", [&] { return operate_on(arguments, "Resume"); }));
+  command("check-config", "would a handler take this config string?", [&] { return check(arguments); })
+      ->add_option("CONFIG", arguments.config, "SUBTYPE/CONFIG")
+      ->required();
+  command("doctor", "what keeps devices from being served, and the remedy", [&] { return doctor(arguments); })
+      ->add_option("--root", arguments.root, "look at the files below this directory")
+      ->group("");
+}
+
+int run(int argc, char** argv) {
+  Arguments arguments;
+  std::function<Outcome<>()> chosen;
+  CLI::App app("Looks at the TCMU devices of this machine and steers them.", "tcmuctl");
+  app.require_subcommand(1);
+  app.add_option("--bus", arguments.bus_address, "address of the message bus")->group("");
+  app.footer("Exit status: see tcmuctl(1).");
+  add_commands(app, arguments, chosen);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::Usage);
+  }
+  Outcome<> outcome = chosen();
+  if (outcome) return 0;
+  if (!outcome.error().text.empty()) fmt::print(stderr, "tcmuctl: {}\n", printable(outcome.error().text));
+  return static_cast<int>(outcome.error().code);
+}
+
+}  // namespace
+}  // namespace bulkhead::tcmuctl
+
+int main(int argc, char** argv) {
+  return bulkhead::tcmuctl::run(argc, argv);
+}

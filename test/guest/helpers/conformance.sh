@@ -1,0 +1,33 @@
+# shellcheck shell=bash
+# Single tests of libiscsi's suite against an iSCSI LUN. Sourced after lib.sh.
+#
+# A test passes if CUnit says so and the test's own part of the output has no [SKIPPED] line.
+
+# conformance_families: the names of all tests of the families SCSI and iSCSI.
+conformance_families() { iscsi-test-cu -l | grep -oE '\b(SCSI|iSCSI)\.[A-Za-z0-9]+\.[A-Za-z0-9]+' | sort -u; }
+
+# conformance_test NAME URL: "pass", "skip" or "fail", a tab, the reason. Every test is a process of its own, as some leave
+# sessions behind that the next one would trip over.
+conformance_test() {
+  local said own status=0
+  said=$(timeout --kill-after=10 "$(deadline 60)" iscsi-test-cu -d -V --allow-sanitize --test="$1" "$2" 2>&1 </dev/null) || status=$?
+  own=$(sed -n '/Suite: /,$p' <<<"$said")
+  if [ "$status" = 124 ]; then
+    printf 'fail\tno end within %s s\n' "$(deadline 60)"
+  elif grep -q '\.\.\.passed' <<<"$own" && ! grep -q 'FAILED' <<<"$own"; then
+    if grep -q '\[SKIPPED\]' <<<"$own"; then
+      printf 'skip\t%s\n' "$(conformance_reason '\[SKIPPED\]' "$own")"
+    else
+      printf 'pass\t\n'
+    fi
+  else
+    printf 'fail\t%s\n' "$(conformance_reason '\[FAILED\]|^ +[0-9]+\. ' "$own")"
+  fi
+}
+
+# The first line that says why, without what comes before.
+conformance_reason() {
+  local reason
+  reason=$(grep -m1 -E "$1" <<<"$2" | sed -E 's/^ *(\[[A-Z]+\]|[0-9]+\.) *//; s/[[:space:]]+/ /g')
+  printf '%s' "${reason:-$(tail -n 1 <<<"$2")}"
+}

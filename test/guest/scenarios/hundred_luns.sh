@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# A cold start beside 100 LUNs that are there already: when the name is on the bus, when all are served, memory per host;
+# beside an idle daemon's start. Each LUN answers at the end.
+# boot: own
+# timeout: 900
+# memory: 4096
+source /usr/lib/bulkhead-guest/lib.sh
+
+LUNS=100
+milliseconds() { date +%s%3N; }
+count_serving() { tcmuctl list --json | jq '[.[] | select(.State == "serving")] | length'; }
+all_serving() { [ "$(count_serving)" = "$LUNS" ]; }
+
+# time_to_name: starts the service, prints the milliseconds until its name is owned.
+time_to_name() {
+  local began
+  began=$(milliseconds)
+  systemctl start --no-block "$SUPERVISOR"
+  wait_until 120 bus_name_owned
+  printf '%d\n' $(($(milliseconds) - began))
+}
+
+modprobe target_core_user
+wait_until 30 test -d "$TARGET"
+idle=$(time_to_name)
+stop_supervisor
+
+# By hand, as `targetctl restore` would, but without a minute of Python: the kernel does not wait, nobody is there.
+mkdir -p /scratch/luns "$TARGET/core/user_7"
+for ((i = 0; i < LUNS; i++)); do
+  truncate -s 16M "/scratch/luns/$i.raw"
+  place=$TARGET/core/user_7/lun$i
+  mkdir "$place"
+  echo "dev_config=file//scratch/luns/$i.raw,dev_size=$((16 << 20)),nl_reply_supported=-1" >"$place/control"
+  echo 1 >"$place/enable"
+done
+
+began=$(milliseconds)
+named=$(time_to_name)
+wait_until 300 all_serving
+served=$(($(milliseconds) - began))
+record "name on the bus, idle" "$idle" ms
+record "name on the bus, $LUNS LUNs" "$named" ms
+record "all $LUNS LUNs serving" "$served" ms
+
+pss=0 private=0 hosts=0
+for pid in $(pgrep -f '^tcmu-host: file/lun'); do
+  read -r p d < <(awk '/^Pss:/ { p = $2 } /^Private_/ { d += $2 } END { print p, d }' "/proc/$pid/smaps_rollup")
+  pss=$((pss + p)) private=$((private + d)) hosts=$((hosts + 1))
+done
+expect_eq "$hosts" "$LUNS" "hosts"
+record "PSS per host" $((pss / hosts)) KiB
+record "private memory per host" $((private / hosts)) KiB
+record "PSS of the supervisor" "$(awk '/^Pss:/ { print $2 }' "/proc/$(systemctl show -P MainPID "$SUPERVISOR")/smaps_rollup")" KiB
+say "idle $idle ms, named $named ms, serving $served ms, PSS $((pss / hosts)) KiB, private $((private / hosts)) KiB"
+
+# The last one stands for all: it was opened behind 99 others.
+disk=$(loopback_lun "lun$((LUNS - 1))")
+dd if=/dev/urandom of="$disk" bs=64k count=4 oflag=direct status=none
+stop_supervisor
+for ((i = 0; i < LUNS; i++)); do echo 0 >"$TARGET/core/user_7/lun$i/action/block_dev"; done
+clear_targets || true

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# The daemon goes while two LUNs are under verified load: by `systemctl stop`, by `systemctl restart`, by SIGKILL. A stop ends
+# in bounded time; the initiators get BUSY and wait; whoever comes next goes on. No I/O error, no wrong byte; an old host is
+# gone before a new one serves its file.
+# timeout: 900
+source /usr/lib/bulkhead-guest/lib.sh
+source /usr/lib/bulkhead-guest/helpers/devices.sh
+source /usr/lib/bulkhead-guest/helpers/load.sh
+
+declare -A disk
+luns=(d0 d1)
+
+both_flow() {
+  local lun
+  for lun in "${luns[@]}"; do
+    wait_state "$lun" serving
+    load_flows "$lun" "${disk[$lun]}"
+  done
+}
+both_have_one_host() {
+  local lun
+  for lun in "${luns[@]}"; do
+    expect_eq "$(pgrep -cf "^tcmu-host: file/$lun( |\$)")" 1 "hosts of $lun"
+    expect_eq "$(fuser "/scratch/$lun.raw" 2>/dev/null | xargs)" "$(host_pid "$lun")" "processes that have the file of $lun open"
+  done
+}
+blocked() { [ "$(cat "$(device_of "$1")/action/block_dev")" = blocked ]; }
+gone() { [ ! -e "/proc/$1" ]; }
+
+start_supervisor
+for lun in "${luns[@]}"; do
+  make_backing "/scratch/$lun.raw" 64M
+  create_lun file "$lun" 64M "/scratch/$lun.raw"
+  disk[$lun]=$(loopback_lun "$lun")
+  load_start "$lun" "${disk[$lun]}"
+done
+both_flow
+
+say "== systemctl stop, then start"
+for _ in 1 2; do
+  old=("$(host_pid d0)" "$(host_pid d1)")
+  began=$(date +%s%N)
+  within 60 systemctl stop "$SUPERVISOR" || die "systemctl stop does not end"
+  record "stop under load" $((($(date +%s%N) - began) / 1000000)) ms
+  for pid in "${old[@]}"; do wait_until 10 gone "$pid" || die "a host outlives the stop"; done
+  expect_eq "$(systemctl show --value --property=Result "$SUPERVISOR")" success "how the unit ended"
+  for lun in "${luns[@]}"; do
+    blocked "$lun" || die "initiators of $lun would wait in the ring instead of getting BUSY"
+    expect_eq "$(fuser "/scratch/$lun.raw" 2>/dev/null | xargs)" "" "processes that have the file of $lun open"
+    load_running "$lun" || die "the load on $lun gave up: $(cat "$FILES/$lun.txt")"
+  done
+  start_supervisor
+  both_flow
+  both_have_one_host
+done
+
+say "== systemctl restart"
+for _ in 1 2 3; do
+  old=("$(host_pid d0)" "$(host_pid d1)")
+  within 90 systemctl restart "$SUPERVISOR" || die "systemctl restart does not end"
+  for pid in "${old[@]}"; do wait_until 10 gone "$pid" || die "a host outlives the restart"; done
+  both_flow
+  both_have_one_host
+done
+
+say "== SIGKILL"
+for _ in 1 2 3; do
+  old=("$(host_pid d0)" "$(host_pid d1)")
+  main=$(main_pid)
+  kill -9 "$main"
+  restarted() { [ "$(main_pid)" != "$main" ] && [ "$(main_pid)" != 0 ] && bus_name_owned; }
+  wait_until 60 restarted || die "systemd does not start the daemon again"
+  both_flow
+  for pid in "${old[@]}"; do gone "$pid" || die "an old host is still there while a new one serves"; done
+  both_have_one_host
+done
+
+for lun in "${luns[@]}"; do load_stop "$lun"; done
+[ "$(systemctl show --value --property=NRestarts "$SUPERVISOR")" -ge 3 ] || die "systemd did not restart the daemon by itself"
+# Nothing that the initiator's kernel calls an error.
+! dmesg | grep -E 'I/O error|critical (target|medium|space allocation) error|timing out command' || die "the initiator saw errors"
+for lun in "${luns[@]}"; do delete_lun "$lun"; done
+expect_nothing_left
