@@ -23,8 +23,8 @@
 // command's buffer, data only for a command that may read. A violation ends the host with a named reason.
 // What a host writes into `data` hurts only its own LUN.
 //
-// Raising the version: any change of size, offset or meaning here. Both sides state the versions they speak
-// in Hello and Start (proto/control.proto); a supervisor offers what the host can.
+// Raising the version: any change of size, offset or meaning here. The host states the version it speaks in
+// Hello (proto/control.proto), the supervisor in the headers of the memory; each ends what differs.
 #pragma once
 
 #include <cstddef>

@@ -27,6 +27,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kReplyLimit{60'000};
 constexpr milliseconds kModuleDeadline{30'000};
 constexpr milliseconds kReloadDeadline{10'000};
+constexpr milliseconds kLookAgain{5'000}, kLookAgainSoon{1'000};
 // Far above what a bus that is there needs, and below systemd's limit for a start.
 constexpr milliseconds kBusPatience{20'000};
 
@@ -65,17 +66,40 @@ awaitable<void> Supervisor::follow_kernel() {
     give_up(started.error().what);
     co_return;
   }
-  if (!*started) {
-    // next() tells when the module comes.
-    auto check = [root = root_] { return check_kernel_interface(root); };
-    auto missing = co_await pool_.run<void>("look for TCMU in the kernel", kModuleDeadline, std::move(check));
-    log(Level::Error, {.message_id = kMsgKernelInterface},
-        fmt::format("no devices can be served yet: {}",
-                    missing ? "target_core_user is not loaded" : missing.error().what));
-    sd_notify(0, "STATUS=Waiting for target_core_user: modprobe target_core_user");
-  }
+  asio::co_spawn(io_, watch_kernel_interface(), asio::detached);
   const Error ended = co_await manager_.follow(link_, *started);
   if (!stopping_) give_up(fmt::format("the line to the kernel is broken: {}", ended.what));
+}
+
+// Modules come and go, and configfs is mounted, without an event for all of it.
+awaitable<void> Supervisor::watch_kernel_interface() {
+  while (!stopping_) {
+    auto check = [root = root_] { return check_kernel_interface(root); };
+    const auto found =
+        co_await pool_.run<void>("look for TCMU in the kernel", kModuleDeadline, std::move(check));
+    const std::string missing = found ? std::string() : found.error().what;
+    if (missing != kernel_lacks_) {
+      if (!missing.empty())
+        log(Level::Error, {.message_id = kMsgKernelInterface},
+            fmt::format("no devices can be served yet: {}", missing));
+      else
+        log(Level::Info, {.message_id = kMsgKernelInterface}, "the kernel is ready for devices");
+      kernel_lacks_ = missing;
+      show_status();
+    }
+    asio::steady_timer pause(io_, missing.empty() ? kLookAgain : kLookAgainSoon);
+    co_await pause.async_wait(asio::use_awaitable);
+  }
+}
+
+void Supervisor::show_status() const {
+  if (stopping_) return;
+  std::string status = "Serving";
+  if (!kernel_lacks_.empty())
+    status = "Waiting: " + kernel_lacks_;
+  else if (!named_once_)
+    status = "Serving without D-Bus";
+  sd_notify(0, ("STATUS=" + status).c_str());
 }
 
 awaitable<void> Supervisor::follow_signals() {
@@ -125,7 +149,9 @@ awaitable<void> Supervisor::reload_settings() {
 awaitable<void> Supervisor::start_without_bus() {
   asio::steady_timer patience(io_, kBusPatience);
   co_await patience.async_wait(asio::use_awaitable);
-  if (!named_once_ && !stopping_) sd_notify(0, "READY=1\nSTATUS=Serving without D-Bus");
+  if (named_once_ || stopping_) co_return;
+  sd_notify(0, "READY=1");
+  show_status();
 }
 
 // The name goes first, so that nobody asks a service that is leaving; then the devices come to rest.
@@ -147,7 +173,8 @@ void Supervisor::give_up(const std::string& why) {
 
 void Supervisor::name_acquired() {
   named_once_ = true;
-  sd_notify(0, "READY=1\nSTATUS=Serving");
+  sd_notify(0, "READY=1");
+  show_status();
 }
 
 void Supervisor::name_refused(const Error& error) {

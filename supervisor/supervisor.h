@@ -49,11 +49,13 @@ class Supervisor final : private BusEvents {
   };
 
   boost::asio::awaitable<void> follow_kernel();
+  boost::asio::awaitable<void> watch_kernel_interface();
   boost::asio::awaitable<void> follow_signals();
   boost::asio::awaitable<void> reload_settings();
   boost::asio::awaitable<void> start_without_bus();
   boost::asio::awaitable<void> stop(int exit_code);
   void give_up(const std::string& why);
+  void show_status() const;
   void name_acquired() override;
   void name_refused(const Error& error) override;
 
@@ -69,6 +71,7 @@ class Supervisor final : private BusEvents {
   BusService bus_;
   KernelLink link_;
   boost::asio::signal_set signals_;
+  std::string kernel_lacks_;  // and the remedy; empty: nothing
   bool named_once_ = false;
   bool stopping_ = false;
   int exit_code_ = 0;

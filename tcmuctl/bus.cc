@@ -6,13 +6,12 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "supervisor/dbus/names.h"
+#include "proto/bus_names.h"
 
 namespace bulkhead::tcmuctl {
 namespace {
 
 using nlohmann::json;
-using supervisor::Out;
 
 constexpr int kDeepest = 32;  // containers in containers; D-Bus itself allows 64
 
@@ -109,7 +108,7 @@ Outcome<json> to_json(sd_bus_message* message) try {
 }
 
 Outcome<Bus> Bus::open(const std::string& address) {
-  supervisor::BusHandle bus;
+  BusHandle bus;
   int r = 0;
   if (address.empty()) {
     r = sd_bus_open_system_with_description(Out(bus), "tcmuctl");
@@ -148,9 +147,9 @@ Outcome<bool> Bus::may_own(const std::string& name) {
 Outcome<json> Bus::send(const std::string& destination, const std::string& path, const std::string& interface,
                         const std::string& member, const std::string* argument,
                         std::chrono::seconds deadline) {
-  supervisor::Message call;
-  supervisor::Message answer;
-  supervisor::BusError error;
+  Message call;
+  Message answer;
+  BusError error;
   int r = sd_bus_message_new_method_call(bus_.get(), Out(call), destination.c_str(), path.c_str(),
                                          interface.c_str(), member.c_str());
   if (r >= 0) r = sd_bus_message_set_auto_start(call.get(), 0);

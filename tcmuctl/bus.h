@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "supervisor/dbus/handles.h"
+#include "base/bus_handles.h"
 #include "tcmuctl/failure.h"
 
 namespace bulkhead::tcmuctl {

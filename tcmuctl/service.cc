@@ -6,14 +6,14 @@
 #include <chrono>
 
 #include "base/printable.h"
-#include "supervisor/dbus/names.h"
+#include "proto/bus_names.h"
 
 namespace bulkhead::tcmuctl {
 namespace {
 
 using namespace std::chrono_literals;
 using nlohmann::json;
-namespace names = supervisor::bus;
+namespace names = bulkhead::bus;
 
 // A restart lets commands in flight end and opens the backstore anew.
 constexpr std::chrono::seconds kOperationDeadline = 90s;

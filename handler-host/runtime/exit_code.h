@@ -5,7 +5,7 @@
 
 namespace bulkhead::host {
 
-// Stable numbers: ARCHITECTURE.md and the supervisor's log speak of them.
+// Stable numbers: handler-host/README.md and the supervisor's log speak of them.
 enum class ExitCode : int {
   Done = 0,             // closed, checked, or the supervisor is gone and everything is flushed
   OpenFailed = 1,       // the backstore could not be opened; the supervisor has been told why

@@ -104,7 +104,7 @@ std::string Host::handler_config(const std::string& config) {
     journal_.log(
         handler::LogLevel::Warning,
         fmt::format("option tcmur_cmd_time_out={} has no effect: slow commands are bounded by the LUN's "
-                    "attribute cmd_time_out in configfs, a stuck host is replaced; take the option out",
+                    "attribute cmd_time_out in configfs; take the option out",
                     *options.command_timeout));
   return std::move(options.rest);
 }

@@ -2,7 +2,7 @@
 // write protection, what a unit attention stops, and REPORT SUPPORTED OPERATION CODES all read the same row,
 // so a command can't be half added.
 //
-// To add a command: a row in the device type's table (disk_opcodes.cc), a function for its `execute`, a test.
+// To add a command: a row in the device type's table (disk.cc), a function for its `execute`, a test.
 #pragma once
 
 #include <algorithm>

@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   apply(file, settings, warnings, unknown);
   BULKHEAD_CHECK(settings.log_level <= bulkhead::Level::DebugScsi);
   BULKHEAD_CHECK(!settings.log_directory || settings.log_directory->starts_with('/'));
-  BULKHEAD_CHECK(settings.host_uid_base >= 65536 && settings.host_uid_base <= 0x7ffe0000);
+  BULKHEAD_CHECK(settings.host_uid_base >= 65536 && settings.host_uid_base <= 0x7feffc00);
   BULKHEAD_CHECK(unknown.size() + warnings.size() <= file.entries.size());
   return 0;
 }

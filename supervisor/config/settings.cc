@@ -31,7 +31,7 @@ constexpr KeyRule kKeys[] = {
      [](Settings& s, std::optional<std::string> path) { s.log_directory = std::move(path); },
      [](const Settings& a, const Settings& b) { return a.log_directory == b.log_directory; }},
     // Ours alone. Below 65536 live the machine's own users; 65536 hosts must fit below 2^31.
-    {"host_uid_base", Effect::AfterRestart, 65536, 0x7ffe0000,
+    {"host_uid_base", Effect::AfterRestart, 65536, 0x7feffc00,
      [](Settings& s, std::int64_t number) { s.host_uid_base = static_cast<std::uint32_t>(number); }, nullptr,
      [](const Settings& a, const Settings& b) { return a.host_uid_base == b.host_uid_base; }},
 };

@@ -14,7 +14,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "supervisor/dbus/handles.h"
+#include "base/bus_handles.h"
 
 namespace bulkhead::supervisor {
 

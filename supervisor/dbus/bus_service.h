@@ -12,7 +12,7 @@
 #include "supervisor/dbus/device_objects.h"
 #include "supervisor/dbus/handler_manager.h"
 #include "supervisor/dbus/legacy_service.h"
-#include "supervisor/dbus/names.h"
+#include "proto/bus_names.h"
 #include "supervisor/dbus/operator_root.h"
 #include "supervisor/model/service_model.h"
 

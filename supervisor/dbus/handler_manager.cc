@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "supervisor/dbus/ask.h"
-#include "supervisor/dbus/names.h"
+#include "proto/bus_names.h"
 #include "supervisor/dbus/text.h"
 
 namespace bulkhead::supervisor {

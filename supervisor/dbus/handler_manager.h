@@ -14,7 +14,7 @@
 
 #include "base/error.h"
 #include "supervisor/dbus/bus_loop.h"
-#include "supervisor/dbus/handles.h"
+#include "base/bus_handles.h"
 #include "supervisor/model/service_model.h"
 
 namespace bulkhead::supervisor {

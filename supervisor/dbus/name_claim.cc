@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "supervisor/dbus/ask.h"
-#include "supervisor/dbus/names.h"
+#include "proto/bus_names.h"
 
 namespace bulkhead::supervisor {
 namespace {

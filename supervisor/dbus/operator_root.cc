@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "supervisor/dbus/append.h"
-#include "supervisor/dbus/names.h"
+#include "proto/bus_names.h"
 #include "supervisor/dbus/text.h"
 
 namespace bulkhead::supervisor {

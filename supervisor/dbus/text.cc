@@ -5,7 +5,7 @@
 
 #include <cstdlib>
 
-#include "supervisor/dbus/names.h"
+#include "proto/bus_names.h"
 
 namespace bulkhead::supervisor {
 namespace {

@@ -24,7 +24,7 @@ constexpr seconds kHelloDeadline{10};
 constexpr seconds kDrainDeadline{5};
 constexpr seconds kKillGrace{5};
 // A host that served for so long has not died of its start.
-constexpr seconds kSteady{10};
+constexpr seconds kSteady{1};
 constexpr milliseconds kFirstPause{100}, kLongestPause{10'000};
 // Failures in a row after which a device that recovers counts as failed.
 constexpr unsigned kGiveUpAfter = 3;

@@ -7,6 +7,7 @@
 #include <boost/asio/detached.hpp>
 
 #include "base/log.h"
+#include "base/printable.h"
 #include "supervisor/configfs/kernel_interface.h"
 
 namespace bulkhead::supervisor {
@@ -57,7 +58,11 @@ awaitable<void> DeviceManager::scan(KernelLink& link) {
   for (const std::string& problem : found->problems) log(Level::Error, {}, problem);
   for (UioDevice& uio : found->devices) {
     const DeviceKey key{uio.name.hba, uio.name.device};
-    if (entries_.contains(key) || handler_for(uio) == nullptr) continue;
+    if (entries_.contains(key)) continue;
+    if (handler_for(uio) == nullptr) {
+      say_if_misspelt(uio);
+      continue;
+    }
     ++being_looked_at_;
     asio::co_spawn(context_.io, look_at(link, std::move(uio)), asio::detached);
   }
@@ -101,6 +106,7 @@ void DeviceManager::take(Announced announced) {
   if (handler_for(uio) == nullptr && !entries_.contains(key)) {
     // Not ours: its own daemon answers, and nobody else may.
     announced.reply.leave_to_another_daemon();
+    if (event.kind == EventKind::Added) say_if_misspelt(uio);
     return;
   }
   switch (event.kind) {
@@ -124,6 +130,15 @@ void DeviceManager::take(Announced announced) {
         announced.reply.answer(fail(Cause::NotFound, ENODEV, "unknown device"));
       return;
   }
+}
+
+// tcmu-runner took the first handler whose name begins like the subtype. An administrator who relied on that is told.
+void DeviceManager::say_if_misspelt(const UioDevice& uio) const {
+  const std::string_view subtype = split_dev_config(uio.name.dev_config).subtype;
+  if (const Handler* meant = handlers_.tcmu_runner_would_take(subtype))
+    log(Level::Warning, {.device = DeviceKey{uio.name.hba, uio.name.device}.text()},
+        fmt::format("left alone: there is no handler {}; write {}/... for the one that tcmu-runner would have taken",
+                    printable(subtype), meant->manifest.subtype()));
 }
 
 void DeviceManager::add(UioDevice uio, KernelDeviceAge age, PendingReply added) {

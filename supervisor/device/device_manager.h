@@ -61,6 +61,7 @@ class DeviceManager final : public ServiceModel {
   void remove(const DeviceKey& key, PendingReply reply);
   void forget(const DeviceKey& key);
 
+  void say_if_misspelt(const UioDevice& uio) const;
   [[nodiscard]] const Handler* handler_for(const UioDevice& uio) const;
   [[nodiscard]] std::shared_ptr<Device> find(const DeviceKey& key) const;
   [[nodiscard]] std::size_t idlest_pump() const;

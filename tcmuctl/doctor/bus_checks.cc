@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <fstream>
 
-#include "supervisor/dbus/names.h"
+#include "proto/bus_names.h"
 
 namespace bulkhead::tcmuctl {
 namespace {

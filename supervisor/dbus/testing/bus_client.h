@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-#include "supervisor/dbus/handles.h"
+#include "base/bus_handles.h"
 
 namespace bulkhead::supervisor {
 

@@ -10,8 +10,6 @@ from .progress import Line
 from .store import Store, key_of
 
 SUITE = "bookworm"
-# Only if apt's own configuration names no Debian mirror at all.
-LAST_RESORT = "http://deb.debian.org/debian"
 KERNELS = {"6.1": "linux-image-amd64", "6.12": "linux-image-6.12-amd64"}
 REMEDY = "check that apt's sources name Debian 12 (with its security suite), and run: apt-get update"
 
@@ -46,7 +44,9 @@ def mirrors() -> list[str]:
             line = f"deb {uri} {release} main"
             if line not in lines:
                 lines.append(line)
-    return lines or [f"deb {LAST_RESORT} {SUITE} main"]
+    if not lines:
+        raise Failure("apt's sources on this machine name no Debian 12 archive", REMEDY)
+    return lines
 
 
 def apt_options() -> list[str]:

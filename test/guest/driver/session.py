@@ -47,6 +47,7 @@ class Session:
     _running: Line | None = None
     _console_at: int = 0              # where the console stood when the running scenario began
     _events_at: int = 0
+    _warning: str = ""                # of the kernel, before the first scenario
     _quiet_limit: float = 0.0
 
     def follow(self, boot_line: Line) -> None:
@@ -85,7 +86,7 @@ class Session:
                 self.up = True
                 boot_line.end(f"up after {event['seconds']:.0f} s of its own time,")
             case "warning":
-                print(f"  the kernel warned before any scenario ran: {event['text']}")
+                self._warning = self._warning or f"the kernel warned before any scenario ran: {event['text']}"
             case "start":
                 self._quiet_limit = SILENCE * self.patience
                 if self._running is None:
@@ -107,6 +108,8 @@ class Session:
     def _finish(self, name: str, result: str, reason: str) -> None:
         place = self.share / name
         assert self._running is not None
+        if self._warning and result == "pass":
+            result, reason, self._warning = "fail", self._warning, ""  # once: the first one stands for the boot
         one = Result(name, self.kernel, result, round(self._running.seconds(), 1), reason, str(place), str(self.share),
                      read_measurements(place / "measurements"))
         self._running.end(one.outcome())

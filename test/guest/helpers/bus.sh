@@ -37,11 +37,11 @@ device_object() {
   printf '%s/%s/%s\n' "$DEVICES" "$(basename "$(dirname "$place")")" "$1"
 }
 
-# property NAME PROPERTY: of a device, without its type.
+# property NAME PROPERTY: of a device, without its type; a dictionary as compact JSON.
 property() {
   local object
   object=$(device_object "$1")
-  busctl --json=short get-property "$BUS_NAME" "$object" "$DEVICE_INTERFACE" "$2" | jq -r .data
+  busctl --json=short get-property "$BUS_NAME" "$object" "$DEVICE_INTERFACE" "$2" | jq -rc .data
 }
 property_is() { [ "$(property "$1" "$2")" = "$3" ]; }
 property_over() { [ "$(property "$1" "$2")" -gt "$3" ]; }

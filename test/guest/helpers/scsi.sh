@@ -8,7 +8,8 @@ scsi_sense() {
   shift
   while [[ $1 == -* ]]; do options+=("$1" "$2") && shift 2; done
   read -ra cdb <<<"$*"
-  said=$(within 60 sg_raw "${options[@]}" "$disk" "${cdb[@]}" 2>&1 </dev/null) || true
+  # -R: a write-protected disk can't be opened for writing, and root needs no writable descriptor for any command.
+  said=$(within 60 sg_raw -R "${options[@]}" "$disk" "${cdb[@]}" 2>&1 </dev/null) || true
   if grep -q '^SCSI Status: Good' <<<"$said"; then
     echo good
   elif grep -q 'Sense key: ' <<<"$said"; then

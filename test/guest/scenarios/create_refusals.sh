@@ -156,8 +156,8 @@ strings() {
   accepted "file/$folder/$name"
   expect_eq "$(check_config "file/$folder/$name")" '[true,"success"]' "CheckConfig of 255 bytes"
   refused_early '255' "file/$folder/${name}x"
-  refused_early 'has 4102 bytes, at most' "file//$(printf 'x%.0s' {1..4096})"
-  refused_early 'has 30006 bytes, at most' "file//$(printf 'x%.0s' {1..30000})"
+  refused_early 'has 4102 bytes; at most' "file//$(printf 'x%.0s' {1..4096})"
+  refused_early 'has 30006 bytes; at most' "file//$(printf 'x%.0s' {1..30000})"
   rm "$folder/$name"
   refused ENOENT "${name:0:40}n* does not exist" "file/$folder/${name}x"
 }

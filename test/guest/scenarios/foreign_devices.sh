@@ -56,6 +56,8 @@ waiting_for_its_daemon() {
   delete_lun d0
 }
 
+uio_event_seen() { [ "$(cat "/sys/class/uio/$1/event")" -gt 0 ]; } # uio_event_seen UIO
+
 # nl_reply_supported=-1, so that it can be made although nobody answers.
 made_while_we_were_away() {
   local place disk
@@ -65,9 +67,10 @@ made_while_we_were_away() {
   truncate -s 64M /scratch/away.raw
   place=$(hand_device 1 away dev_config=file//scratch/away.raw "dev_size=$((64 * MIB))" nl_reply_supported=-1)
   expect_eq "$(enable_errno "$place")" 0 "enabling without a daemon"
-  # The initiator looks at the LUN now, finds nobody, and must find it all the same.
+  # The initiator looks at the LUN now, finds nobody, and must find it all the same. Its first command is in the ring when
+  # the uio device counts an event; its folder in configfs is locked until it has looked.
   hand_loopback away >/run/away-disk &
-  wait_until 30 test -L "$TARGET/loopback/$LOOPBACK_WWN/tpgt_1/lun/lun_0/port"
+  wait_until 30 uio_event_seen "$(uio_of away)"
   start_supervisor
   wait_state away serving
   wait "$!" || die "the initiator never got its disk"

@@ -6,7 +6,7 @@
 
 #include <memory>
 
-namespace bulkhead::supervisor {
+namespace bulkhead {
 
 struct BusDeleter {
   void operator()(sd_bus* bus) const { sd_bus_close_unref(bus); }
@@ -59,4 +59,4 @@ class BusError {
   sd_bus_error error_ = SD_BUS_ERROR_NULL;
 };
 
-}  // namespace bulkhead::supervisor
+}  // namespace bulkhead

@@ -1,7 +1,7 @@
 // Every name and path that is visible on the bus. The first group is tcmu-runner's and must not change.
 #pragma once
 
-namespace bulkhead::supervisor::bus {
+namespace bulkhead::bus {
 
 inline constexpr const char* kServiceName = "org.kernel.TCMUService1";
 inline constexpr const char* kLegacyRoot = "/org/kernel/TCMUService1";
@@ -18,4 +18,4 @@ inline constexpr const char* kHandlerInterface = "org.kernel.TCMUService1.Handle
 inline constexpr const char* kObjectManagerInterface = "org.freedesktop.DBus.ObjectManager";
 inline constexpr const char* kDefaultAddress = "unix:path=/run/dbus/system_bus_socket";
 
-}  // namespace bulkhead::supervisor::bus
+}  // namespace bulkhead::bus
