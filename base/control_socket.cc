@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace bulkhead {
 namespace {
@@ -69,8 +70,11 @@ Result<std::optional<Packet>> receive_packet(const UniqueFd& socket) {
   header.msg_control = buffer.data();
   header.msg_controllen = buffer.size();
   ssize_t got = 0;
+  // ECONNRESET is told once, by a peer that ended with bytes of ours unread; what it said before is still
+  // there.
+  bool reset = false;
   do got = ::recvmsg(socket.get(), &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-  while (got < 0 && errno == EINTR);
+  while (got < 0 && (errno == EINTR || (errno == ECONNRESET && !std::exchange(reset, true))));
   if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return std::nullopt;
   if (got < 0) return fail_errno(errno, "receive a control message");
   Packet packet{.bytes = {}, .fds = take_fds(header)};

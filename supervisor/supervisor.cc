@@ -38,7 +38,7 @@ Supervisor::Supervisor(SettingsLoader loader, Settings settings, Parts parts)
       settings_(std::move(settings)),
       parts_(std::move(parts)),
       hosts_{.binary = library_folder() + "/tcmu-handler-host", .uid_base = settings_.host_uid_base},
-      manager_(DeviceContext{io_, pool_, root_, parts_.cgroups, hosts_, relay_}, parts_.handlers,
+      manager_(DeviceContext{io_, pool_, files_, root_, parts_.cgroups, hosts_, relay_}, parts_.handlers,
                parts_.pumps),
       bus_(io_, manager_, *this, BusOptions{.version = kVersion}),
       link_(io_.get_executor(), std::move(parts_.port), kReplyLimit),
@@ -78,7 +78,8 @@ awaitable<void> Supervisor::watch_kernel_interface() {
     const auto found =
         co_await pool_.run<void>("look for TCMU in the kernel", kModuleDeadline, std::move(check));
     const std::string missing = found ? std::string() : found.error().what;
-    if (missing != kernel_lacks_) {
+    const bool known = found || found.error().cause != Cause::TimedOut;
+    if (known && missing != kernel_lacks_) {
       if (!missing.empty())
         log(Level::Error, {.message_id = kMsgKernelInterface},
             fmt::format("no devices can be served yet: {}", missing));
@@ -162,6 +163,8 @@ awaitable<void> Supervisor::stop(int exit_code) {
   sd_notify(0, "STOPPING=1\nSTATUS=Finishing the commands in flight");
   bus_.stop();
   co_await manager_.stop();
+  // The process ends without destructors; whoever still waits in the kernel must not wait for us.
+  link_.close();
   io_.stop();
 }
 

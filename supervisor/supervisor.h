@@ -65,7 +65,8 @@ class Supervisor final : private BusEvents {
   const SysRoot root_;
   const HostSettings hosts_;
   boost::asio::io_context io_{1};
-  BlockingPool pool_;
+  BlockingPool pool_;       // configfs, sysfs
+  BlockingPool files_{64};  // backing files: storage may hang, and must not take configfs with it
   ObserverRelay relay_;
   DeviceManager manager_;
   BusService bus_;

@@ -31,11 +31,11 @@ class Bus {
   [[nodiscard]] Outcome<bool> may_own(const std::string& name);
 
  private:
-  explicit Bus(supervisor::BusHandle bus) : bus_(std::move(bus)) {}
+  explicit Bus(BusHandle bus) : bus_(std::move(bus)) {}
   [[nodiscard]] Outcome<nlohmann::json> send(const std::string& destination, const std::string& path,
                                              const std::string& interface, const std::string& member,
                                              const std::string* argument, std::chrono::seconds deadline);
-  supervisor::BusHandle bus_;
+  BusHandle bus_;
 };
 
 // Exposed for tests: the values that are left in `message`.

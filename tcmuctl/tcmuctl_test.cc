@@ -206,7 +206,7 @@ TEST_F(TcmuctlTest, DoctorFindsProblemsAndExitsWithEight) {
   std::filesystem::remove(empty);
   EXPECT_EQ(ended.code, 8);
   const std::vector<std::string> expected = {
-      "The kernel has no configfs",
+      "The kernel module target_core_user is not loaded",
       "Device user_1/d1 is not served: open /srv/d1.img: No such file or directory",
       "Handler 'qcow' can't be used: handler_qcow.so is missing",
       "does not know the name as activatable",

@@ -62,8 +62,8 @@ struct Geometry {
   ByteCount size;                          // what the back end holds now; at least what was asked for
   std::uint32_t physical_block_bytes = 0;  // 0: same as the logical block
   bool read_only = false;
-  bool rotational = false;
-  bool write_cache = true;  // false: every write is durable anyway
+  bool solid_state = false;  // known to be
+  bool write_cache = true;   // false: every write is durable anyway
   bool can_discard = false;
   bool discard_zeroes = false;  // discarded blocks read as zeroes (LBPRZ)
   std::uint32_t discard_granularity_bytes = 0;
@@ -80,7 +80,8 @@ class Device {
   virtual void read(ByteOffset from, std::span<std::byte> into, Io& io) = 0;
   virtual void write(ByteOffset to, std::span<const std::byte> from, Durability durability, Io& io) = 0;
   // Everything answered before this call is on stable storage at done(). A failed flush means that unflushed
-  // writes may be lost; it is reported once and never retried into success.
+  // writes may be lost: it is reported to whoever asked, as HARDWARE ERROR / WRITE ERROR, and not tried
+  // again.
   virtual void flush(Io& io) = 0;
   // The content of the range is no longer needed. Reads as zeroes afterwards if geometry().discard_zeroes.
   virtual void discard(ByteOffset at, ByteCount length, Io& io) = 0;

@@ -242,8 +242,8 @@ TEST_F(Host, SwitchesTheWriteCache) {
   message.mutable_set_write_cache()->set_id(9);
   message.mutable_set_write_cache()->set_on(false);
   host.send(message);
-  EXPECT_EQ(host.expect(Message::kDone).done().id(), 9u);
   EXPECT_FALSE(host.expect(Message::kDeviceFacts).device_facts().write_cache());
+  EXPECT_EQ(host.expect(Message::kDone).done().id(), 9u);
 }
 
 TEST_F(Host, TellsWhenAnInitiatorSwitchesTheWriteCache) {

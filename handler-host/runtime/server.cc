@@ -146,9 +146,10 @@ void Server::resize(const control::Resize& request) {
 }
 
 void Server::set_write_cache(const control::SetWriteCache& request) {
-  parts_.unit.set_write_cache(request.on());
-  answer(request.id(), {});
-  tell_facts();
+  parts_.unit.set_write_cache(request.on(),
+                              [this, id = request.id()](const Result<>& result) { answer(id, result); });
+  // From now on it counts as off, though the answer waits for a flush.
+  tell_changed_facts();
 }
 
 void Server::begin_end(Phase phase) {

@@ -250,7 +250,7 @@ TEST(BlockLimits, TellUnmapLimitsAndGranularityOfADeviceThatDiscards) {
   EXPECT_EQ(u32(page, 24), 256u);
   EXPECT_EQ(u32(page, 28), 8u);
   EXPECT_EQ(u32(page, 32), 0x80000000u);
-  EXPECT_EQ(u32(page, 40), 131072u);  // MAXIMUM WRITE SAME LENGTH: 64 MiB
+  EXPECT_EQ(u32(page, 40), 32768u);  // MAXIMUM WRITE SAME LENGTH: 16 MiB
 }
 
 TEST(BlockLimits, TellNoUnmapLimitsOfADeviceThatCannotDiscard) {
@@ -259,14 +259,14 @@ TEST(BlockLimits, TellNoUnmapLimitsOfADeviceThatCannotDiscard) {
   EXPECT_EQ(u32(page, 20) | u32(page, 24) | u32(page, 28) | u32(page, 32), 0u);
 }
 
-TEST(BlockDeviceCharacteristics, TellWhetherItRotates) {
-  TestLun solid;
-  EXPECT_EQ(u16(solid.get(vpd(0xb1)).data, 4), 1);
+TEST(BlockDeviceCharacteristics, TellOnlyWhatIsKnownNotToRotate) {
+  TestLun unknown;
+  EXPECT_EQ(u16(unknown.get(vpd(0xb1)).data, 4), 0);
+  EXPECT_EQ(unknown.get(vpd(0xb1)).data.size(), 64u);
   handler::Geometry geometry;
-  geometry.rotational = true;
-  TestLun rotating({.geometry = geometry});
-  EXPECT_EQ(u16(rotating.get(vpd(0xb1)).data, 4), 0);
-  EXPECT_EQ(rotating.get(vpd(0xb1)).data.size(), 64u);
+  geometry.solid_state = true;
+  TestLun solid({.geometry = geometry});
+  EXPECT_EQ(u16(solid.get(vpd(0xb1)).data, 4), 1);
 }
 
 TEST(LogicalBlockProvisioning, PromisesWhatTheDeviceCan) {

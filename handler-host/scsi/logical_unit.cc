@@ -26,8 +26,10 @@ void LogicalUnit::execute(Command& command) {
 void LogicalUnit::resized(ByteCount size) {
   impl_->unit.resized(size);
 }
-void LogicalUnit::set_write_cache(bool on) {
-  impl_->unit.set_write_cache(on);
+void LogicalUnit::set_write_cache(bool on, std::move_only_function<void(Result<>)> done) {
+  if (!on) return impl_->unit.cache_switch().off(std::move(done));
+  impl_->unit.set_write_cache(true);
+  done({});
 }
 bool LogicalUnit::write_cache() const {
   return impl_->unit.write_cache();

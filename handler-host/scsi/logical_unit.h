@@ -83,9 +83,10 @@ class LogicalUnit {
 
   // The device was resized: new commands see the size, initiators a CAPACITY DATA HAS CHANGED unit attention.
   void resized(ByteCount size);
-  // Off: every write is durable when answered. Initiators switch it too (MODE SELECT): write_cache() tells.
-  // Lasts as long as this object: whoever replaces this host must set it again.
-  void set_write_cache(bool on);
+  // Off: every write is durable when answered, those answered before too; `done` tells when that is so, or
+  // why it can't be. Initiators switch it too (MODE SELECT): write_cache() tells. Lasts as long as this
+  // object: whoever replaces this host must set it again.
+  void set_write_cache(bool on, std::move_only_function<void(Result<>)> done);
   [[nodiscard]] bool write_cache() const;
   [[nodiscard]] bool read_only() const;
   // Commands started and not completed.

@@ -125,19 +125,26 @@ Refusal read_list(const Unit& unit, List list, bool ten, ModeChanges& changes) {
 }
 
 // What was cached until the switch must reach the medium before the initiator may rely on there being no
-// cache.
+// cache: what was answered, and what is under way and not durable by itself. progress.index: the cache was
+// on.
 Flow cache_flushed(Task& task, IoStatus status) {
   if (status == IoStatus::Ok) return task.good();
-  task.unit().set_write_cache(true);  // the command failed, so it changed nothing
+  task.unit().set_write_cache(task.progress.index != 0);  // the command failed, so it changed nothing
   return task.fail(status);
 }
 
+Flow all_blocks_locked(Task& task, IoStatus) {
+  return task.flush(cache_flushed);
+}
+
+// Also when it is off already: another command that switched it off may not be through yet.
 Flow apply(Task& task, const ModeChanges& changes) {
   Unit& unit = task.unit();
-  const bool was_on = unit.write_cache();
-  if (changes.write_cache) unit.set_write_cache(*changes.write_cache);
-  if (was_on && !unit.write_cache()) return task.flush(cache_flushed);
-  return task.good();
+  if (!changes.write_cache) return task.good();
+  task.progress.index = unit.write_cache() ? 1 : 0;
+  unit.set_write_cache(*changes.write_cache);
+  if (unit.write_cache() || !unit.geometry().write_cache) return task.good();
+  return task.lock({0, unit.capacity().value}, all_blocks_locked);
 }
 
 Flow mode_select(Task& task, bool ten) {

@@ -167,8 +167,67 @@ TEST(ModeSelect6, SwitchesTheWriteCacheOffAfterAFlushAndOnAgain) {
 TEST(ModeSelect6, LeavesTheCacheOnIfItCannotBeFlushed) {
   TestLun lun;
   lun.device.fail(OpKind::Flush, IoStatus::WriteError);
-  EXPECT_THAT(select_caching(lun, false), HasSense(SenseKey::MediumError, asc::kWriteError));
+  EXPECT_THAT(select_caching(lun, false), HasSense(SenseKey::HardwareError, asc::kWriteError));
   EXPECT_TRUE(shown_wce(lun));
+}
+
+// The write is cached when it is answered, so the flush has to come after it.
+TEST(ModeSelect6, SwitchesTheCacheOffOnlyAfterWritesUnderWay) {
+  TestLun lun;
+  lun.device.hold(true);
+  TestCommand& write = lun.start(write10(Lba{0}, BlockCount{1}), lun.block_of(1));
+  const Bytes list = caching_list(false);
+  TestCommand& select = lun.start(select6(list.size()), list);
+  ASSERT_EQ(lun.device.held(), 1u);
+  EXPECT_EQ(lun.device.held_op(0).kind, OpKind::Write);
+  lun.device.finish();
+  EXPECT_TRUE(write.answered());
+  ASSERT_EQ(lun.device.held(), 1u);
+  EXPECT_EQ(lun.device.held_op(0).kind, OpKind::Flush);
+  lun.device.finish();
+  EXPECT_THAT(select.reply(), IsGood());
+}
+
+TEST(ModeSelect6, SwitchingTheCacheOffTwiceAtOnceIsTwoFlushes) {
+  TestLun lun;
+  lun.device.hold(true);
+  const Bytes list = caching_list(false);
+  TestCommand& first = lun.start(select6(list.size()), list);
+  TestCommand& second = lun.start(select6(list.size()), list);
+  lun.device.finish();
+  EXPECT_THAT(first.reply(), IsGood());
+  EXPECT_FALSE(second.answered());
+  lun.device.finish();
+  EXPECT_THAT(second.reply(), IsGood());
+}
+
+TEST(AdministratorsSwitch, IsThroughAfterWritesUnderWayAndAFlush) {
+  TestLun lun;
+  lun.device.hold(true);
+  TestCommand& write = lun.start(write10(Lba{0}, BlockCount{1}), lun.block_of(1));
+  std::optional<Result<>> switched;
+  lun.unit.set_write_cache(false, [&](Result<> done) { switched = std::move(done); });
+  EXPECT_EQ(lun.device.held(), 1u);
+  EXPECT_EQ(lun.unit.under_way(), 2u);
+  lun.device.finish();
+  EXPECT_TRUE(write.answered());
+  EXPECT_EQ(lun.device.held_op(0).kind, OpKind::Flush);
+  EXPECT_FALSE(switched);
+  lun.device.finish();
+  ASSERT_TRUE(switched);
+  EXPECT_TRUE(switched->has_value());
+  EXPECT_FALSE(shown_wce(lun));
+  EXPECT_EQ(lun.unit.under_way(), 0u);
+}
+
+TEST(AdministratorsSwitch, LeavesTheCacheOnIfItCannotBeFlushed) {
+  TestLun lun;
+  lun.device.fail(OpKind::Flush, IoStatus::WriteError);
+  std::optional<Result<>> switched;
+  lun.unit.set_write_cache(false, [&](Result<> done) { switched = std::move(done); });
+  ASSERT_TRUE(switched);
+  EXPECT_FALSE(switched->has_value());
+  EXPECT_TRUE(lun.unit.write_cache());
 }
 
 TEST(ModeSelect6, WhatModeSenseGaveIsTakenBack) {

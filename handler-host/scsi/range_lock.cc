@@ -1,6 +1,5 @@
 #include "handler-host/scsi/range_lock.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
@@ -15,34 +14,9 @@ RangeLock::~RangeLock() {
   BULKHEAD_CHECK(sections_ == 0);
 }
 
-bool RangeLock::Section::overlaps(const Section& other) const {
-  if (!hull_.overlaps(other.hull_)) return false;
-  for (const BlockRange& mine : ranges_)
-    for (const BlockRange& theirs : other.ranges_)
-      if (mine.overlaps(theirs)) return true;
-  return false;
-}
-
 bool RangeLock::acquire(Section& section, BlockRange range, Waiter& waiter) {
   BULKHEAD_CHECK(section.idle());
-  section.one_ = range;
-  return acquire(section, std::span(&section.one_, 1), waiter);
-}
-
-bool RangeLock::acquire(Section& section, std::span<const BlockRange> ranges, Waiter& waiter) {
-  BULKHEAD_CHECK(section.idle() && !ranges.empty());
-  section.ranges_ = ranges;
-  section.hull_ = {};
-  for (const BlockRange& range : ranges) {
-    if (range.empty()) continue;
-    const bool first_one = section.hull_.empty();
-    section.hull_.first = first_one ? range.first : std::min(section.hull_.first, range.first);
-    section.hull_.end = first_one ? range.end : std::max(section.hull_.end, range.end);
-  }
-  return enqueue(section, waiter);
-}
-
-bool RangeLock::enqueue(Section& section, Waiter& waiter) {
+  section.range_ = range;
   section.blockers_ = 0;
   for (const Section* other = oldest_; other != nullptr; other = other->later_)
     if (other->overlaps(section)) ++section.blockers_;
@@ -75,7 +49,6 @@ void RangeLock::release(Section& section) {
   }
   unlink(section);
   section.state_ = Section::State::Idle;
-  section.ranges_ = {};
   if (!granting_) grant_ready();
 }
 

@@ -20,7 +20,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 
 namespace bulkhead::scsi {
 
@@ -58,11 +57,9 @@ class RangeLock {
    private:
     friend class RangeLock;
     enum class State : std::uint8_t { Idle, Waiting, Held };
-    [[nodiscard]] bool overlaps(const Section& other) const;
+    [[nodiscard]] bool overlaps(const Section& other) const { return range_.overlaps(other.range_); }
 
-    BlockRange one_;                      // what a section of one range consists of
-    std::span<const BlockRange> ranges_;  // never empty while not idle
-    BlockRange hull_;                     // encloses all of them: most pairs are told apart by it
+    BlockRange range_;
     Section* earlier_ = nullptr;
     Section* later_ = nullptr;
     Section* next_ready_ = nullptr;
@@ -78,8 +75,6 @@ class RangeLock {
 
   // True: held at once. False: waiter.granted() is called when it is, from within some release().
   [[nodiscard]] bool acquire(Section& section, BlockRange range, Waiter& waiter);
-  // All of `ranges` together; they stay the caller's and must not change until release(). They may overlap.
-  [[nodiscard]] bool acquire(Section& section, std::span<const BlockRange> ranges, Waiter& waiter);
   // Of a held section. Grants what waited for it, oldest first, before it returns, unless a release is
   // already under way on this stack: then that one does, so a chain of waiters does not become a deep stack.
   void release(Section& section);
@@ -87,7 +82,6 @@ class RangeLock {
   [[nodiscard]] std::size_t sections() const { return sections_; }
 
  private:
-  bool enqueue(Section& section, Waiter& waiter);
   void unlink(Section& section);
   void grant_ready();
 

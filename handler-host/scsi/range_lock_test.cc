@@ -103,26 +103,6 @@ TEST_F(RangeLockTest, TheLastBlocksOfThe64BitSpaceAreARange) {
   EXPECT_FALSE(acquire({0, ~std::uint64_t{0}}).section.held());
 }
 
-TEST_F(RangeLockTest, ASectionOfSeveralRangesBlocksEachOfThemAndNotTheGaps) {
-  static constexpr std::array ranges{BlockRange{0, 2}, BlockRange{10, 12}};
-  Probe& several = probe();
-  EXPECT_TRUE(lock.acquire(several.section, ranges, several));
-  EXPECT_FALSE(acquire({11, 20}).section.held());
-  EXPECT_TRUE(acquire({2, 10}).section.held());
-}
-
-TEST_F(RangeLockTest, ASectionOfSeveralRangesWaitsForAllOfThem) {
-  Probe& low = acquire({0, 1});
-  Probe& high = acquire({10, 11});
-  static constexpr std::array ranges{BlockRange{0, 2}, BlockRange{10, 12}};
-  Probe& several = probe();
-  EXPECT_FALSE(lock.acquire(several.section, ranges, several));
-  lock.release(low.section);
-  EXPECT_FALSE(several.section.held());
-  lock.release(high.section);
-  EXPECT_TRUE(several.section.held());
-}
-
 TEST_F(RangeLockTest, AChainOfWaitersThatReleaseWhenGrantedIsNoDeepStack) {
   std::deque<Probe> chain(64);
   int deepest = 0;

@@ -122,7 +122,7 @@ TEST(Read10, DpoIsTakenAndFuaFlushesTheCacheBeforeReading) {
   TestLun lun;
   EXPECT_THAT(lun.get(read10(Lba{0}, BlockCount{1}, kDpo)).reply, IsGood());
   EXPECT_THAT(lun.get(read10(Lba{1}, BlockCount{1}, kDpo | kFua)).reply, IsGood());
-  lun.unit.set_write_cache(false);
+  lun.switch_cache_off();
   EXPECT_THAT(lun.get(read10(Lba{2}, BlockCount{1}, kFua)).reply, IsGood());
   EXPECT_THAT(lun.device.ops, ElementsAre(Op{OpKind::Read, 0, 512}, Op{OpKind::Flush},
                                           Op{OpKind::Read, 512, 512}, Op{OpKind::Read, 1024, 512}));
@@ -132,7 +132,7 @@ TEST(Read10, FuaFailsIfTheCacheCannotBeFlushed) {
   TestLun lun;
   lun.device.fail(OpKind::Flush, IoStatus::WriteError);
   EXPECT_THAT(lun.get(read10(Lba{0}, BlockCount{1}, kFua)).reply,
-              HasSense(SenseKey::MediumError, asc::kWriteError));
+              HasSense(SenseKey::HardwareError, asc::kWriteError));
 }
 
 TEST(Read10, ABufferLongerThanTheCdbGetsTheCdbsBlocks) {
@@ -236,7 +236,7 @@ TEST(Write10, IsCachedUnlessFuaOrFuaNvAskForMore) {
 
 TEST(Write10, IsDurableWhileTheWriteCacheIsOff) {
   TestLun lun;
-  lun.unit.set_write_cache(false);
+  lun.switch_cache_off();
   lun.put(write10(Lba{0}, BlockCount{1}), lun.block_of(1));
   EXPECT_THAT(lun.device.ops, ElementsAre(Op{OpKind::Write, 0, 512, Durability::Durable}));
 }

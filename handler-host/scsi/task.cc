@@ -66,6 +66,7 @@ void Task::expect(Step next) {
   BULKHEAD_CHECK(driving_ && !pending_);
   step_ = next;
   pending_ = true;
+  flushing_ = false;
 }
 
 bool Task::expect_within(ByteOffset at, std::uint64_t bytes, Step next) {
@@ -97,17 +98,12 @@ Flow Task::discard(ByteOffset at, ByteCount length, Step next) {
 
 Flow Task::flush(Step next) {
   expect(next);
+  flushing_ = true;
   unit_->device().flush(*this);
   return Flow::Started;
 }
 
 Flow Task::lock(BlockRange blocks, Step next) {
-  expect(next);
-  if (unit_->blocks().acquire(blocks_section_, blocks, *this)) done(IoStatus::Ok);
-  return Flow::Started;
-}
-
-Flow Task::lock(std::span<const BlockRange> blocks, Step next) {
   expect(next);
   if (unit_->blocks().acquire(blocks_section_, blocks, *this)) done(IoStatus::Ok);
   return Flow::Started;
@@ -174,6 +170,9 @@ Sense Task::sense_of(IoStatus status) const {
     case IoStatus::ReadError:
       return {SenseKey::MediumError, asc::kUnrecoveredReadError};
     case IoStatus::WriteError:
+      // Earlier writes are lost. A MEDIUM ERROR would be tried again (Linux: scsi_check_sense()), and the
+      // second flush, which has nothing left to write, would succeed.
+      if (flushing_) return {SenseKey::HardwareError, asc::kWriteError};
       return {SenseKey::MediumError, asc::kWriteError};
     case IoStatus::BeyondEnd:
       return {SenseKey::MediumError, reading ? asc::kUnrecoveredReadError : asc::kWriteError};

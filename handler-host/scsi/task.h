@@ -56,9 +56,8 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   Flow flush(Step next);
   // Waits until no earlier command changes any of these blocks; they are this one's until it was answered.
   Flow lock(BlockRange blocks, Step next);
-  Flow lock(std::span<const BlockRange> blocks, Step next);  // `blocks` stays as it is until then
-  // Waits for what exists once: Unit::scratch() or Unit::unmap_list(). One of them per command, until it was
-  // answered. Whoever needs one and a lock: the scratch after the lock, the list (of ranges) before it.
+  // Waits for what exists once: Unit::scratch(), until the command was answered. Whoever needs it and a lock:
+  // after the lock.
   Flow borrow(RangeLock& thing, Step next);
   // identity() is set in `next`; Busy: it could not be had.
   Flow ask_identity(Step next);
@@ -108,6 +107,7 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   Step step_ = nullptr;                                // what comes after the operation under way
   handler::IoStatus outcome_ = handler::IoStatus::Ok;  // of the last one
   bool pending_ = false;                               // an operation is under way
+  bool flushing_ = false;                              // the last operation was a flush
   bool driving_ = false;                               // settle() is on the stack
   RangeLock::Section blocks_section_;
   RangeLock::Section borrowed_section_;

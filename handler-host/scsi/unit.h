@@ -6,12 +6,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <span>
 
 #include "base/quantity.h"
 #include "handler-host/api/handler.h"
+#include "handler-host/scsi/cache_switch.h"
 #include "handler-host/scsi/cdb.h"
 #include "handler-host/scsi/device_type.h"
 #include "handler-host/scsi/logical_unit.h"
@@ -83,9 +85,10 @@ class Unit {
   // What exists once and is borrowed, in order of arrival: who holds its lock may use it.
   [[nodiscard]] RangeLock& scratch_lock() { return scratch_lock_; }
   [[nodiscard]] std::span<std::byte> scratch() { return {scratch_.get(), scratch_bytes_}; }
-  [[nodiscard]] RangeLock& unmap_list_lock() { return unmap_list_lock_; }
-  [[nodiscard]] std::span<BlockRange> unmap_list() { return {unmap_list_.get(), kMaxUnmapDescriptors}; }
 
+  // The administrator's way to switch the cache off.
+  [[nodiscard]] CacheSwitch& cache_switch() { return cache_switch_; }
+  void operation_begins() { ++under_way_; }
   // A task's last two calls.
   void command_over() { --under_way_; }
   void give_back(Task& task);
@@ -109,11 +112,13 @@ class Unit {
 
   RangeLock blocks_;
   RangeLock scratch_lock_;
-  RangeLock unmap_list_lock_;
   std::size_t scratch_bytes_;
-  std::unique_ptr<std::byte[]> scratch_;
-  std::unique_ptr<BlockRange[]> unmap_list_;
+  struct Free {
+    void operator()(std::byte* memory) const { std::free(memory); }
+  };
+  std::unique_ptr<std::byte[], Free> scratch_;  // aligned for O_DIRECT
 
+  CacheSwitch cache_switch_{*this};
   std::unique_ptr<Task[]> tasks_;  // after the locks: their sections are checked to be idle first
   Task* free_tasks_ = nullptr;
   std::size_t under_way_ = 0;

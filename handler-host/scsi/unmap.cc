@@ -6,8 +6,9 @@
 // All of it is checked before anything is unmapped. A descriptor that PARAMETER LIST LENGTH cuts off, wholly
 // or in part, is ignored, as the standard says; nothing is read beyond the list.
 //
-// All ranges are locked together until the command is answered, not one after the other: a replay after a
-// host's death does the whole list again, and must not meet a block that a later write was answered for.
+// From the lowest to the highest block everything is locked until the command is answered: a replay after a
+// host's death does the whole list again, and must not meet a block that a later write was answered for. One
+// range, because only that can be had on arrival, before anything later is looked at.
 #include <algorithm>
 
 #include "base/endian.h"
@@ -94,10 +95,15 @@ Flow locked(Task& task, IoStatus) {
   return discard_next(task, IoStatus::Ok);
 }
 
-Flow list_borrowed(Task& task, IoStatus) {
-  const auto ranges = task.unit().unmap_list().first(task.progress.bytes);
-  for (std::size_t i = 0; i < ranges.size(); ++i) ranges[i] = range_of(descriptor(parameter_list(task), i));
-  return task.lock(ranges, locked);
+// What encloses all of the list's blocks.
+BlockRange hull(std::span<const std::uint8_t> list, std::uint32_t descriptors) {
+  BlockRange all;
+  for (std::uint32_t i = 0; i < descriptors; ++i) {
+    const BlockRange one = range_of(descriptor(list, i));
+    if (one.empty()) continue;
+    all = all.empty() ? one : BlockRange{std::min(all.first, one.first), std::max(all.end, one.end)};
+  }
+  return all;
 }
 
 }  // namespace
@@ -111,8 +117,7 @@ Flow unmap(Task& task) {
   if (checked.refusal) return task.fail(*checked.refusal);
   if (checked.descriptors == 0) return task.good();
   task.progress.bytes = checked.descriptors;
-  if (checked.descriptors == 1) return task.lock(range_of(descriptor(parameter_list(task), 0)), locked);
-  return task.borrow(task.unit().unmap_list_lock(), list_borrowed);
+  return task.lock(hull(parameter_list(task), checked.descriptors), locked);
 }
 
 }  // namespace bulkhead::scsi

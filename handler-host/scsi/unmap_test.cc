@@ -165,7 +165,7 @@ TEST(Unmap, LargeRangesGoInPiecesOfWhatTheHandlerTakes) {
 
 TEST(Unmap, IsFlushedWhileTheCacheIsOff) {
   TestLun lun({.geometry = thin()});
-  lun.unit.set_write_cache(false);
+  lun.switch_cache_off();
   unmap_now(lun, {{0, 1}});
   EXPECT_THAT(lun.device.ops, ElementsAre(Op{OpKind::Discard, 0, 512}, Op{OpKind::Flush}));
 }
@@ -175,29 +175,31 @@ TEST(Unmap, IsFlushedWhileTheCacheIsOff) {
 TEST(Unmap, KeepsAllItsRangesUntilItIsAnswered) {
   TestLun lun({.geometry = thin()});
   lun.device.hold(true);
-  const Bytes list = unmap_list({{0, 1}, {10, 1}});
+  const Bytes list = unmap_list({{10, 1}, {0, 1}});
   TestCommand& unmap = lun.start(unmap_cdb(list.size()), list);
   lun.device.finish();  // the first range is done
-  TestCommand& inside = lun.start(write10(Lba{0}, BlockCount{1}), lun.block_of(1));
-  TestCommand& between = lun.start(write10(Lba{5}, BlockCount{1}), lun.block_of(2));
-  EXPECT_EQ(lun.device.held(), 2u);  // the second range, and the write between them
+  TestCommand& inside = lun.start(write10(Lba{10}, BlockCount{1}), lun.block_of(1));
+  TestCommand& outside = lun.start(write10(Lba{11}, BlockCount{1}), lun.block_of(2));
+  EXPECT_EQ(lun.device.held(), 2u);  // the second range, and the write outside of them
   lun.device.finish(1);
-  EXPECT_TRUE(between.answered());
+  EXPECT_TRUE(outside.answered());
   lun.device.finish_all();
-  EXPECT_THAT(lun.answered, ElementsAre(&between, &unmap, &inside));
-  EXPECT_EQ(lun.medium(Lba{0}, BlockCount{1}), lun.block_of(1));
+  EXPECT_THAT(lun.answered, ElementsAre(&outside, &unmap, &inside));
+  EXPECT_EQ(lun.medium(Lba{10}, BlockCount{1}), lun.block_of(1));
 }
 
-TEST(Unmap, SeveralListsAtOnceAreDoneOneAfterTheOther) {
+// In the order of arrival, also among lists: the write came after the second list, and waits for it.
+TEST(Unmap, IsNotOvertakenByALaterWriteWhileItWaitsForAnEarlierList) {
   TestLun lun({.geometry = thin()});
   lun.device.hold(true);
-  const Bytes first = unmap_list({{0, 1}, {2, 1}});
-  const Bytes second = unmap_list({{4, 1}, {6, 1}});
+  const Bytes first = unmap_list({{0, 1}, {4, 1}});
+  const Bytes second = unmap_list({{2, 1}, {8, 1}});
   TestCommand& a = lun.start(unmap_cdb(first.size()), first);
   TestCommand& b = lun.start(unmap_cdb(second.size()), second);
+  TestCommand& write = lun.start(write10(Lba{8}, BlockCount{1}), lun.block_of(3));
   lun.device.finish_all();
-  EXPECT_THAT(lun.answered, ElementsAre(&a, &b));
-  EXPECT_EQ(lun.device.ops.size(), 4u);
+  EXPECT_THAT(lun.answered, ElementsAre(&a, &b, &write));
+  EXPECT_EQ(lun.medium(Lba{8}, BlockCount{1}), lun.block_of(3));
 }
 
 }  // namespace

@@ -88,9 +88,9 @@ void block_limits(const Unit& unit, const Identity&, Response& response) {
   response.zeros(20);
 }
 
-// B1h, "Block Device Characteristics VPD page". A rotating device's rate is not known: 0, not reported.
+// B1h, "Block Device Characteristics VPD page". Unless the medium is known not to rotate: 0, not reported.
 void block_device_characteristics(const Unit& unit, const Identity&, Response& response) {
-  response.u16(unit.geometry().rotational ? 0 : 1);  // MEDIUM ROTATION RATE
+  response.u16(unit.geometry().solid_state ? 1 : 0);  // MEDIUM ROTATION RATE
   response.zeros(58);
 }
 

@@ -105,7 +105,7 @@ TEST_P(WriteSame, ADiscardThatCannotBeDoneBecomesZeroesOfAllThatIsLeft) {
 
 TEST_P(WriteSame, IsSafeFromPowerCutsWhileTheCacheIsOff) {
   TestLun lun({.geometry = thin()});
-  lun.unit.set_write_cache(false);
+  lun.switch_cache_off();
   lun.put(GetParam().cdb(Lba{0}, BlockCount{1}, 0), lun.block_of(1));
   lun.put(GetParam().cdb(Lba{0}, BlockCount{1}, 0), lun.block_of(0));
   lun.put(GetParam().cdb(Lba{0}, BlockCount{1}, kUnmap), lun.block_of(0));
@@ -196,9 +196,9 @@ TEST(WriteSame16, WithoutADataOutBufferZeroesAreWrittenByHandIfNeedBe) {
 }
 
 TEST(WriteSame16, MoreThanTheMaximumOfVpdB0IsRefused) {
-  TestLun lun({.blocks = BlockCount{131'073}});
-  EXPECT_THAT(lun.put(write_same16(Lba{0}, BlockCount{131'072}, kNdob)), IsGood());
-  const Reply reply = lun.put(write_same16(Lba{0}, BlockCount{131'073}, kNdob));
+  TestLun lun({.blocks = BlockCount{32'769}});
+  EXPECT_THAT(lun.put(write_same16(Lba{0}, BlockCount{32'768}, kNdob)), IsGood());
+  const Reply reply = lun.put(write_same16(Lba{0}, BlockCount{32'769}, kNdob));
   EXPECT_THAT(reply, HasSense(SenseKey::IllegalRequest, asc::kInvalidFieldInCdb));
   EXPECT_THAT(reply, PointsAtCdb(10));
 }

@@ -45,13 +45,15 @@ Result<UioName> parse_uio_name(std::string_view name) {
   const std::string_view device = take_part(rest);
   if (device.empty()) return refuse(name, "no device name");
   if (device.size() > kMaxDeviceName) return refuse(name, "device name longer than 255 bytes");
-  // It becomes part of paths, of a D-Bus object and of log lines; '/' it can't hold.
-  if (device == "." || device == ".." || !is_printable(device)) return refuse(name, "unusable device name");
   if (rest.ends_with('\n')) rest.remove_suffix(1);
   if (rest.size() > kMaxDevConfig) return refuse(name, "dev_config longer than 255 bytes");
   if (rest.find('\0') != std::string_view::npos) return refuse(name, "dev_config with a zero byte");
-  return UioName{
+  UioName parsed{
       .hba = "user_" + std::string(host_id), .device = std::string(device), .dev_config = std::string(rest)};
+  if (device == "." || device == ".." || !is_printable(device))
+    parsed.problem = fmt::format(
+        "\"{}\": the name must be printable UTF-8; make the backstore with another name", printable(device));
+  return parsed;
 }
 
 }  // namespace bulkhead::supervisor

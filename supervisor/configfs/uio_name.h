@@ -11,8 +11,11 @@ namespace bulkhead::supervisor {
 
 struct UioName {
   std::string hba;         // "user_N", as the folder in configfs
-  std::string device;      // the backstore's name: 1..255 printable bytes without '/'
+  std::string device;      // the backstore's name: 1..255 bytes without '/'
   std::string dev_config;  // by convention "SUBTYPE/CONFIG"; any bytes, at most 255; empty if none was set
+  // Why we can't serve a device of such a name: it becomes part of paths, of a D-Bus object and of log lines.
+  // Whose device it is can be told all the same. Empty: nothing is wrong.
+  std::string problem = {};
   bool operator==(const UioName&) const = default;
 };
 

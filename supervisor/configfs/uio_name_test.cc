@@ -41,10 +41,12 @@ TEST(UioName, MissingPartsAreNamed) {
   EXPECT_THAT(why_refused("tcm-user/1//file/x"), HasSubstr("no device name"));
 }
 
-TEST(UioName, NamesThatWouldEscapeAPathOrALogLineAreRefused) {
-  EXPECT_THAT(why_refused("tcm-user/1/../file/x"), HasSubstr("unusable device name"));
-  EXPECT_THAT(why_refused("tcm-user/1/a\nb/file/x"), HasSubstr("unusable device name"));
-  EXPECT_THAT(why_refused("tcm-user/1/a\nb/file/x"), HasSubstr("a\\nb"));
+TEST(UioName, OfNamesThatWouldEscapeAPathOrALogLineOnlyTheOwnerIsTold) {
+  EXPECT_THAT(parse_uio_name("tcm-user/1/../file/x")->problem, HasSubstr("must be printable"));
+  const auto odd = parse_uio_name("tcm-user/1/a\nb/file/x").value();
+  EXPECT_THAT(odd.problem, HasSubstr("\"a\\nb\""));
+  EXPECT_EQ(odd.dev_config, "file/x");
+  EXPECT_EQ(parse_uio_name("tcm-user/1/d0/file/x")->problem, "");
 }
 
 TEST(UioName, LengthsAreBounded) {

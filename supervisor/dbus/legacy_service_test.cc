@@ -124,8 +124,10 @@ TEST_F(LegacyServiceTest, CheckConfigOfABrokenHandlerIsFalseAndItsProblem) {
 
 TEST_F(LegacyServiceTest, CheckConfigOfAMebibyteIsFalseAndTheModelNeverSeesIt) {
   serve();
-  EXPECT_EQ(check("file/" + std::string(1 << 20, 'x')),
-            R"(false, "the config string has 1048581 bytes; at most 4096 are possible")");
+  EXPECT_EQ(
+      check("file/" + std::string(1 << 20, 'x')),
+      R"(false, "the config string has 1048581 bytes; at most 4096 are possible: use a shorter path, for instance )"
+      R"(by a symbolic link")");
   EXPECT_TRUE(model_calls().empty());
 }
 

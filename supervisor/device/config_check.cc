@@ -10,6 +10,7 @@ namespace {
 using boost::asio::awaitable;
 using std::chrono::seconds;
 
+// Of each kind of asker: others can't keep root waiting.
 constexpr unsigned kAtOnce = 4;
 constexpr seconds kHelloDeadline{10};
 constexpr std::chrono::milliseconds kOpenDeadline{8'000};
@@ -19,14 +20,13 @@ constexpr std::uint32_t kCheckUids = 1u << 20, kCheckUidCount = 1u << 10;
 // What a check host may ask of us: files its own string names, if root asked.
 class CheckOwner final : public HostSession::Owner {
  public:
-  CheckOwner(DeviceContext& context, std::string config, bool may_open)
-      : context_(context), config_(std::move(config)), may_open_(may_open) {}
+  CheckOwner(FileOpener& files, std::string config, bool may_open)
+      : files_(files), config_(std::move(config)), may_open_(may_open) {}
 
   awaitable<Result<UniqueFd>> host_asks_file(FileAsked asked) override {
     if (!may_open_) co_return fail(Cause::Denied, EACCES, "only root may have files opened");
     asked.create_bytes = 0;  // a check changes nothing
-    auto job = [config = config_, asked = std::move(asked)] { return open_for_host(config, asked); };
-    co_return co_await context_.pool.run<UniqueFd>("open a file for a check", kOpenDeadline, std::move(job));
+    co_return co_await files_.open(config_, std::move(asked), kOpenDeadline);
   }
   awaitable<Result<control::Identity>> host_asks_identity() override {
     co_return fail(Cause::NotFound, ENODEV, "a check has no LUN");
@@ -36,7 +36,7 @@ class CheckOwner final : public HostSession::Owner {
   void host_ended(const std::string&) override {}
 
  private:
-  DeviceContext& context_;
+  FileOpener& files_;
   const std::string config_;
   const bool may_open_;
 };
@@ -44,17 +44,18 @@ class CheckOwner final : public HostSession::Owner {
 }  // namespace
 
 awaitable<ConfigVerdict> ConfigChecks::check(DeviceHandler handler, std::string config, CallerRights rights) {
-  if (under_way_ >= kAtOnce)
+  unsigned& under_way = rights == CallerRights::Root ? of_root_ : of_others_;
+  if (under_way >= kAtOnce)
     co_return ConfigVerdict{false, "too many configurations are being checked; try again"};
   struct Counted {
     unsigned& count;
     explicit Counted(unsigned& of) : count(of) { ++count; }
     ~Counted() { --count; }
-  } const counted(under_way_);
+  } const counted(under_way);
 
   const auto& limits = handler.manifest.limits();
   const bool may_open = rights == CallerRights::Root && handler.manifest.needs().files();
-  CheckOwner owner(context_, config, may_open);
+  CheckOwner owner(files_, config, may_open);
   last_uid_ = (last_uid_ + 1) % kCheckUidCount;
   const std::string& subtype = handler.manifest.subtype();
   const HostCommand command{

@@ -11,15 +11,19 @@ namespace bulkhead::supervisor {
 
 class ConfigChecks {
  public:
-  explicit ConfigChecks(DeviceContext context) : context_(context) {}
+  explicit ConfigChecks(DeviceContext context) : context_(context), files_(context.files, kFilesAtOnce) {}
 
   // Ends within the manifest's check limit and a little more, whatever the host does. Anyone may ask, so only
   // a few are judged at a time; the others are told to try again.
   boost::asio::awaitable<ConfigVerdict> check(DeviceHandler handler, std::string config, CallerRights rights);
 
  private:
+  static constexpr unsigned kFilesAtOnce =
+      8;  // opened at a time, those included that nobody waits for any more
+
   DeviceContext context_;
-  unsigned under_way_ = 0;
+  FileOpener files_;
+  unsigned of_root_ = 0, of_others_ = 0;  // checks under way
   std::uint32_t last_uid_ = 0;
 };
 

@@ -23,6 +23,9 @@ constexpr milliseconds kConfigfsDeadline{10'000};
 constexpr seconds kHelloDeadline{10};
 constexpr seconds kDrainDeadline{5};
 constexpr seconds kKillGrace{5};
+constexpr seconds kUnblockPause{1};
+// A device's files that may be being opened at a time; more only hang on the same storage.
+constexpr unsigned kFilesAtOnce = 2;
 // A host that served for so long has not died of its start.
 constexpr seconds kSteady{1};
 constexpr milliseconds kFirstPause{100}, kLongestPause{10'000};
@@ -52,52 +55,76 @@ Device::Device(DeviceContext context, Pump& pump, UioDevice uio, DeviceHandler h
       label_(key_.text()),
       uio_(std::move(uio)),
       handler_(std::move(handler)),
+      files_(context.files, kFilesAtOnce),
       wake_(context.io),
       idle_wake_(context.io),
       state_since_usec_(realtime_usec()) {}
 
 Device::~Device() {
-  if (host_) host_->abandon();
+  drop_host();
 }
 
-awaitable<void> Device::live(KernelDeviceAge age, PendingReply added,
-                             std::move_only_function<void()> settled) {
+// Its coroutines may live on, until the process is gone; they must not reach us then.
+void Device::drop_host() {
+  if (host_) host_->abandon();
+  host_.reset();
+}
+
+bool Device::take_over_wait(PendingReply& added) {
+  if (accepted_ || given_up_) return false;
+  added_ = std::move(added);
+  return true;
+}
+
+awaitable<void> Device::live(KernelDeviceAge age, PendingReply added) {
   const auto self = shared_from_this();
   age_ = age;
-  bool accepted = age == KernelDeviceAge::Used;
-  if (accepted) std::exchange(settled, nullptr)();
+  added_ = std::move(added);
+  accepted_ = age == KernelDeviceAge::Used;
   fire(DeviceEvent::Begin, "");
   while (!leaving_) {
     auto up = co_await bring_up();
     if (!up) {
       failed(up.error());
       co_await lose_host();
-      if (!accepted) {
+      if (!accepted_) {
         // Closed first: a uio device that is unregistered while it is open stays "open" (uio_release does not
         // ask the driver then), and whoever made it may mend what is wrong and enable it again.
         co_await close_kernel_side();
         // The kernel undoes the device, and whoever made it has the errno.
-        added.answer(up);
         given_up_ = !leaving_;
+        added_.answer(up);
         break;
       }
       co_await pause_before_retry();
       continue;
     }
-    added.answer(up);
-    if (settled) std::exchange(settled, nullptr)();
-    accepted = true;
+    accepted_ = true;
+    added_.answer(up);
     co_await unblock();
     serving_now();
     co_await serve();
-    if (!leaving_) co_await lose_host();
+    if (leaving_) break;
+    if (ring_broken_ && host_ && !host_end_)
+      host_->kill("is replaced, as the kernel's ring must be opened anew");
+    co_await lose_host();
+    if (ring_broken_) co_await reopen_ring();
   }
-  if (settled) settled();
   co_await take_down();
+  added_.answer(fail(Cause::NotFound, ENODEV, "the device is being removed"));
+}
+
+// Somebody else has reset the ring, or something has written over it: what it holds now is nobody's. Taken
+// over anew, as after our own restart: commands that were in it get BUSY.
+awaitable<void> Device::reopen_ring() {
+  co_await close_kernel_side();
+  age_ = KernelDeviceAge::Used;
+  ring_broken_ = false;
 }
 
 void Device::serving_now() {
   serving_since_ = steady_clock::now();
+  ever_served_ = true;
   fire(DeviceEvent::HostReady, "");
   if (held_) fire(DeviceEvent::Hold, "held by an operator");
   log(Level::Info, {log_fields().device, log_fields().subtype, host_->pid(), 0, kMsgDeviceServing},
@@ -121,8 +148,13 @@ void Device::failed(const Error& error) {
 awaitable<Result<>> Device::bring_up() {
   if (!kernel_) {
     auto opened = co_await open_kernel_side();
-    if (!opened) co_return opened;
+    if (!opened) {
+      // Half open is closed: the next attempt begins at the beginning.
+      co_await close_kernel_side();
+      co_return opened;
+    }
   }
+  if (leaving_) co_return fail(Cause::NotFound, ENODEV, "the device is being removed");
   co_return co_await start_host();
 }
 
@@ -193,6 +225,10 @@ awaitable<Result<>> Device::start_host() {
   auto ends = Channel::create(channel_size());
   if (!ends) co_return std::unexpected(std::move(ends.error()));
   const std::string leaf_name = fmt::format("uio{}", uio_.minor.value);
+  // What an earlier host, or one of a supervisor before us, left running must not write any more.
+  auto clear = [&cgroups = context_.cgroups, leaf_name] { return cgroups.end_processes(leaf_name); };
+  auto cleared = co_await context_.pool.run<void>("end left-over hosts", kConfigfsDeadline, std::move(clear));
+  if (!cleared) co_return cleared;
   auto leaf = context_.cgroups.leaf(leaf_name);
   if (!leaf) co_return std::unexpected(std::move(leaf.error()));
   const std::string& subtype = handler_.manifest.subtype();
@@ -214,6 +250,7 @@ awaitable<Result<>> Device::start_host() {
   start.set_data_bytes(channel_size().data_bytes);
   auto introduced = co_await introduce(std::move(start), std::move(ends->host));
   if (!introduced) co_return introduced;
+  if (leaving_) co_return fail(Cause::NotFound, ENODEV, "the device is being removed");
   Result<> watched;
   auto attach = [this, &watched, channel = std::move(ends->channel)]() mutable {
     path_->attach(std::move(channel));
@@ -221,6 +258,7 @@ awaitable<Result<>> Device::start_host() {
   };
   attached_ = true;
   co_await pump_do(std::move(attach));
+  if (!watched) co_await take_channel_away();
   co_return watched;
 }
 
@@ -229,15 +267,21 @@ awaitable<Result<>> Device::introduce(control::Start start, HostEnds ends) {
   auto started = co_await host_->start(std::move(start), std::move(given), kHelloDeadline);
   if (!started) co_return started;
   const seconds limit(handler_.manifest.limits().open_seconds());
-  co_return co_await host_->open(open_message(), limit);
+  auto opened = co_await host_->open(open_message(), limit);
+  // The handler begins with its cache on; whoever switched it off has stopped to ask for flushes.
+  if (opened && write_cache_off_) co_return co_await host_->set_write_cache(false, limit);
+  co_return opened;
 }
 
-// Until the host is gone, or we are to leave.
+// Until the host is gone, the ring is of no use, or we are to leave.
 awaitable<void> Device::serve() {
-  while (!leaving_ && host_ && !host_end_) {
+  auto over = [this] { return leaving_ || ring_broken_ || !host_ || host_end_; };
+  while (!over()) {
     co_await work_off_requests();
-    if (leaving_ || !host_ || host_end_) break;
-    co_await wake_.wait_until(Wake::kNever);
+    if (over()) break;
+    const auto until = blocked_ ? steady_clock::now() + kUnblockPause : Wake::kNever;
+    co_await wake_.wait_until(until);
+    if (blocked_ && !over()) co_await unblock();
   }
 }
 
@@ -270,11 +314,11 @@ awaitable<void> Device::lose_host() {
                     stats_->in_flight.get()));
     context_.observer.event(key_, "host-died", last_exit_);
     fire(DeviceEvent::HostDied, "handler-host " + last_exit_);
-    host_.reset();
-    co_await pause_before_retry();
+    drop_host();
+    if (!ring_broken_) co_await pause_before_retry();
     co_return;
   }
-  host_.reset();
+  drop_host();
 }
 
 // Waits until the process is gone: before that nobody else may touch its data. Says so if that takes long.
@@ -329,8 +373,7 @@ awaitable<void> Device::take_down() {
     request->done.notify();
   }
   const bool unanswered = co_await close_kernel_side();
-  if (host_) host_->abandon();
-  host_.reset();
+  drop_host();
   context_.cgroups.remove_leaf(fmt::format("uio{}", uio_.minor.value));
   if (how == Leave::Stopped && unanswered) {
     // Nobody of ours can touch its data any more: the initiators get BUSY and retry.
@@ -350,7 +393,7 @@ awaitable<bool> Device::close_kernel_side() {
     pump_.remove(*this);
     unanswered = path_->in_flight() != 0;
   };
-  co_await pump_do(std::move(remove));
+  if (path_) co_await pump_do(std::move(remove));
   path_.reset();
   kernel_.reset();
   co_return unanswered;
@@ -377,10 +420,15 @@ awaitable<void> Device::unblock() {
     return Backstore(root, name).set_blocked(Blocked::No);
   };
   auto unblocked = co_await context_.pool.run<void>("unblock the device", kConfigfsDeadline, std::move(job));
-  if (unblocked)
+  if (unblocked) {
     blocked_ = false;
-  else
-    log(Level::Error, log_fields(), fmt::format("initiators go on getting BUSY: {}", unblocked.error().what));
+    if (std::exchange(unblock_failed_, false)) state_reason_.clear();
+    changed();
+    co_return;
+  }
+  state_reason_ = fmt::format("initiators go on getting BUSY: {}", unblocked.error().what);
+  if (!std::exchange(unblock_failed_, true)) log(Level::Error, log_fields(), state_reason_);
+  changed();
 }
 
 void Device::leave(Leave how) {
@@ -439,9 +487,11 @@ void Device::ring_broken(const Error& error) {
     device->state_reason_ = fmt::format("the kernel's ring can't be read: {}", text);
     auto fields = device->log_fields();
     fields.message_id = kMsgRingBroken;
-    log(Level::Critical, fields, device->state_reason_ + "; restart tcmu-supervisor to reset it");
+    log(Level::Critical, fields, device->state_reason_ + "; it is reset and opened anew, initiators retry");
     device->context_.observer.event(device->key_, "ring-broken", text);
     device->changed();
+    device->ring_broken_ = true;
+    device->wake_.notify();
   });
 }
 

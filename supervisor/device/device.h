@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "proto/handler.pb.h"
+#include "supervisor/broker/file_opener.h"
 #include "supervisor/configfs/blocking_pool.h"
 #include "supervisor/device/host_session.h"
 #include "supervisor/device/kernel_device.h"
@@ -40,7 +41,8 @@ struct HostSettings {
 // What all devices share; outlives them.
 struct DeviceContext {
   boost::asio::io_context& io;
-  BlockingPool& pool;
+  BlockingPool& pool;   // for configfs
+  BlockingPool& files;  // for backing files
   const SysRoot& root;
   const Cgroups& cgroups;
   const HostSettings& hosts;
@@ -63,10 +65,11 @@ class Device final : public std::enable_shared_from_this<Device>,
 
   // The whole life; returns when the device is taken down. `added`: the kernel's wait for our verdict on a
   // fresh device. A fresh device that can't be served is given up, with the error as the verdict; a used one
-  // is retried for ever. `settled` is called once, when the fresh device has its verdict (at once for a used
-  // one).
-  boost::asio::awaitable<void> live(KernelDeviceAge age, PendingReply added,
-                                    std::move_only_function<void()> settled);
+  // is retried for ever.
+  boost::asio::awaitable<void> live(KernelDeviceAge age, PendingReply added);
+  // The event of a device that was found before its event was read: its reply counts from now on. False: the
+  // verdict has been given already.
+  bool take_over_wait(PendingReply& added);
   // After live(): it was a fresh device that could not be served.
   [[nodiscard]] bool given_up() const { return given_up_; }
 
@@ -119,6 +122,8 @@ class Device final : public std::enable_shared_from_this<Device>,
   boost::asio::awaitable<void> pump_do(std::move_only_function<void()> work);
   boost::asio::awaitable<void> take_channel_away();
   void serving_now();
+  void drop_host();
+  boost::asio::awaitable<void> reopen_ring();
   void failed(const Error& error);
 
   // device_requests.cc
@@ -132,6 +137,7 @@ class Device final : public std::enable_shared_from_this<Device>,
 
   void fire(DeviceEvent event, std::string reason);
   void changed();
+  [[nodiscard]] bool write_cache_is(bool on) const;
   [[nodiscard]] LogFields log_fields() const;
   [[nodiscard]] std::string handler_config() const;  // dev_config after its subtype
   [[nodiscard]] ChannelSize channel_size() const;
@@ -160,13 +166,21 @@ class Device final : public std::enable_shared_from_this<Device>,
   const std::string label_;  // key_ as text
   UioDevice uio_;
   const DeviceHandler handler_;
+  FileOpener files_;
   std::shared_ptr<DeviceStats> stats_ = std::make_shared<DeviceStats>();  // its writer is the pump
 
   std::optional<KernelDevice> kernel_;
   std::unique_ptr<DataPath> path_;  // the pump's, once added: not to be looked into from here
   bool attached_ = false;           // a host has a channel to it
   KernelDeviceAge age_ = KernelDeviceAge::Used;
-  bool blocked_ = false;
+  PendingReply added_;     // owed until the verdict
+  bool accepted_ = false;  // the verdict was good, or nobody waits for one
+  bool blocked_ = false;   // new commands get BUSY
+  bool unblock_failed_ = false;
+  bool ring_broken_ = false;  // the ring must be opened anew
+  bool ever_served_ = false;
+  bool write_cache_set_ = false;  // the kernel's attribute has been changed since we serve the device
+  bool write_cache_off_ = false;  // by an initiator or an administrator: a fresh host must be told
   bool given_up_ = false;
 
   std::shared_ptr<HostSession> host_;    // shared with its coroutines

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "base/log.h"
 #include "base/printable.h"
@@ -22,14 +24,17 @@ using std::chrono::steady_clock;
 constexpr milliseconds kScanDeadline{10'000};
 // To ask one device whether it is configured; a device that is being removed does not answer.
 constexpr milliseconds kLookDeadline{3'000};
-constexpr seconds kSettleDeadline{60};
+constexpr int kLooks = 30;
+constexpr seconds kLookAgainAfter{2};
+constexpr seconds kSettleDeadline{70};  // longer than any reply is owed
+constexpr milliseconds kSettlePause{50};
 constexpr seconds kStopDeadline{40};
 
 }  // namespace
 
 DeviceManager::DeviceManager(DeviceContext context, const HandlerRegistry& handlers,
                              std::span<const std::unique_ptr<Pump>> pumps)
-    : context_(context), handlers_(handlers), pumps_(pumps), checks_(context), settled_(context.io) {}
+    : context_(context), handlers_(handlers), pumps_(pumps), checks_(context), all_gone_(context.io) {}
 
 awaitable<Error> DeviceManager::follow(KernelLink& link, bool module_loaded) {
   if (module_loaded) co_await scan(link);
@@ -66,37 +71,69 @@ awaitable<void> DeviceManager::scan(KernelLink& link) {
     ++being_looked_at_;
     asio::co_spawn(context_.io, look_at(link, std::move(uio)), asio::detached);
   }
-  asio::co_spawn(context_.io, end_stale_waits(), asio::detached);
+  asio::co_spawn(context_.io, end_stale_waits(link), asio::detached);
 }
 
 awaitable<void> DeviceManager::look_at(KernelLink& link, UioDevice uio) {
-  const Backstore backstore(context_.root, uio.name);
-  auto ask = [backstore] { return backstore.configured(); };
-  auto configured = co_await context_.pool.run<bool>("look at a device", kLookDeadline, std::move(ask));
-  PendingReply added;
-  if (configured && !*configured) {
-    auto ask_id = [backstore] { return backstore.device_id(); };
-    auto id = co_await context_.pool.run<std::uint32_t>("look at a device", kLookDeadline, std::move(ask_id));
-    if (id) added = link.owe(EventKind::Added, *id);
+  const bool done = co_await look_once(link, uio);
+  --being_looked_at_;
+  if (done) co_return;
+  // The kernel holds its folder: for a removal, its own or a neighbour's, that waits for a reply. That ends.
+  for (int i = 0; i < kLooks && !stopping_; ++i) {
+    asio::steady_timer pause(context_.io, kLookAgainAfter);
+    co_await pause.async_wait(asio::use_awaitable);
+    const bool known = co_await look_once(link, uio);
+    if (known) co_return;
   }
-  if (--being_looked_at_ == 0) settled_.notify();
-  const DeviceKey key{uio.name.hba, uio.name.device};
-  if (!configured) {
-    log(Level::Warning, {.device = key.text()}, fmt::format("left alone: {}", configured.error().what));
-  } else if (!entries_.contains(key)) {  // its event may have come meanwhile
-    add(std::move(uio), *configured ? KernelDeviceAge::Used : KernelDeviceAge::Fresh, std::move(added));
-  }
+  log(Level::Error, {.device = DeviceKey{uio.name.hba, uio.name.device}.text()},
+      "not served: its folder in configfs can't be read; when it can, restart tcmu-supervisor");
 }
 
-awaitable<void> DeviceManager::end_stale_waits() {
+// True: it is known now, or gone.
+awaitable<bool> DeviceManager::look_once(KernelLink& link, const UioDevice& uio) {
+  struct Found {
+    std::optional<UioDevice> device;
+    bool configured = false;
+    std::optional<std::uint32_t> id;
+  };
+  auto ask = [root = context_.root, uio]() -> Result<Found> {
+    auto now = read_uio(root, uio.minor);
+    if (!now || !*now || (*now)->name.hba != uio.name.hba || (*now)->name.device != uio.name.device)
+      return Found{};
+    const Backstore backstore(root, uio.name);
+    auto configured = backstore.configured();
+    if (!configured) return std::unexpected(std::move(configured.error()));
+    auto id = backstore.device_id();
+    return Found{std::move(*now), *configured, id ? std::optional(*id) : std::nullopt};
+  };
+  auto found = co_await context_.pool.run<Found>("look at a device", kLookDeadline, std::move(ask));
+  const DeviceKey key{uio.name.hba, uio.name.device};
+  if (!found) {
+    log(Level::Warning, {.device = key.text()}, fmt::format("looked at again later: {}", found.error().what));
+    co_return false;
+  }
+  // From here on nothing waits: its own event may have come meanwhile, and owns the reply then.
+  if (!found->device || entries_.contains(key)) co_return true;
+  PendingReply added;
+  if (!found->configured && found->id) added = link.owe(EventKind::Added, *found->id);
+  add(std::move(*found->device), found->configured ? KernelDeviceAge::Used : KernelDeviceAge::Fresh,
+      std::move(added), found->id);
+  co_return true;
+}
+
+// Once at a time, and only when nothing is owed by us: the reset ends everybody's waits.
+awaitable<void> DeviceManager::end_stale_waits(KernelLink& link) {
+  if (std::exchange(ending_waits_, true)) co_return;
   const auto deadline = steady_clock::now() + kSettleDeadline;
-  while (being_looked_at_ != 0 || fresh_starting_ != 0) {
-    const bool woken = co_await settled_.wait_until(deadline);
-    if (!woken) break;
+  while ((being_looked_at_ != 0 || link.owes()) && steady_clock::now() < deadline) {
+    asio::steady_timer pause(context_.io, kSettlePause);
+    co_await pause.async_wait(asio::use_awaitable);
   }
   auto job = [root = context_.root] { return end_pending_netlink_waits(root); };
   auto ended = co_await context_.pool.run<void>("end stale netlink waits", kScanDeadline, std::move(job));
   if (!ended) log(Level::Warning, {}, ended.error().what);
+  link.forget_owed();
+  ending_waits_ = false;
 }
 
 void DeviceManager::take(Announced announced) {
@@ -111,13 +148,7 @@ void DeviceManager::take(Announced announced) {
   }
   switch (event.kind) {
     case EventKind::Added:
-      if (auto at = entries_.find(key); at != entries_.end()) {
-        // The removal's event was lost.
-        at->second.device->leave(Device::Leave::Removed);
-        at->second.successor = std::move(announced);
-      } else {
-        add(std::move(uio), KernelDeviceAge::Fresh, std::move(announced.reply));
-      }
+      take_added(std::move(announced));
       return;
     case EventKind::Removed:
       remove(key, std::move(announced.reply));
@@ -132,19 +163,44 @@ void DeviceManager::take(Announced announced) {
   }
 }
 
-// tcmu-runner took the first handler whose name begins like the subtype. An administrator who relied on that is told.
+// tcmu-runner took the first handler whose name begins like the subtype. An administrator who relied on that
+// is told.
 void DeviceManager::say_if_misspelt(const UioDevice& uio) const {
   const std::string_view subtype = split_dev_config(uio.name.dev_config).subtype;
   if (const Handler* meant = handlers_.tcmu_runner_would_take(subtype))
     log(Level::Warning, {.device = DeviceKey{uio.name.hba, uio.name.device}.text()},
-        fmt::format("left alone: there is no handler {}; write {}/... for the one that tcmu-runner would have taken",
-                    printable(subtype), meant->manifest.subtype()));
+        fmt::format(
+            "left alone: there is no handler {}; write {}/... for the one that tcmu-runner would have taken",
+            printable(subtype), meant->manifest.subtype()));
 }
 
-void DeviceManager::add(UioDevice uio, KernelDeviceAge age, PendingReply added) {
+void DeviceManager::take_added(Announced announced) {
+  const KernelEvent& event = announced.event;
+  UioDevice uio{.minor = event.minor, .name = event.name, .map_bytes = {}};
+  auto at = entries_.find({uio.name.hba, uio.name.device});
+  if (at == entries_.end()) {
+    add(std::move(uio), KernelDeviceAge::Fresh, std::move(announced.reply), event.device_id);
+  } else if (at->second.device_id && at->second.device_id == event.device_id) {
+    // A scan has found it before its event was read. A second reply could meet another wait of the same
+    // device.
+    if (!at->second.device->take_over_wait(announced.reply)) announced.reply.leave_to_another_daemon();
+  } else {
+    // The removal's event was lost.
+    at->second.device->leave(Device::Leave::Removed);
+    at->second.successor = std::move(announced);
+  }
+}
+
+void DeviceManager::add(UioDevice uio, KernelDeviceAge age, PendingReply added,
+                        std::optional<std::uint32_t> device_id) {
   const Handler* handler = handler_for(uio);
   if (stopping_ || handler == nullptr) return;
   const DeviceKey key{uio.name.hba, uio.name.device};
+  if (!uio.name.problem.empty()) {
+    log(Level::Error, {.message_id = kMsgDeviceFailed}, uio.name.problem);
+    added.answer(fail(Cause::BadInput, EINVAL, uio.name.problem));
+    return;
+  }
   if (!handler->problem.empty()) {
     const auto why =
         fmt::format("handler {} can't be used: {}", handler->manifest.subtype(), handler->problem);
@@ -155,18 +211,14 @@ void DeviceManager::add(UioDevice uio, KernelDeviceAge age, PendingReply added) 
   const std::size_t pump = idlest_pump();
   auto device = std::make_shared<Device>(context_, *pumps_[pump], std::move(uio),
                                          DeviceHandler{handler->manifest, handler->library});
-  entries_.emplace(key, Entry{.device = device, .pump = pump});
+  entries_.emplace(key, Entry{.device = device, .device_id = device_id, .pump = pump});
   context_.observer.device_added(key);
-  if (age == KernelDeviceAge::Fresh) ++fresh_starting_;
   asio::co_spawn(context_.io, keep(key, device, age, std::move(added)), asio::detached);
 }
 
 awaitable<void> DeviceManager::keep(DeviceKey key, std::shared_ptr<Device> device, KernelDeviceAge age,
                                     PendingReply added) {
-  auto verdict_given = [this, age] {
-    if (age == KernelDeviceAge::Fresh && --fresh_starting_ == 0) settled_.notify();
-  };
-  co_await device->live(age, std::move(added), verdict_given);
+  co_await device->live(age, std::move(added));
   const bool given_up = device->given_up();
   UioDevice uio = device->uio_device();
   forget(key);
@@ -183,7 +235,7 @@ awaitable<void> DeviceManager::look_again(UioDevice uio) {
   auto still_there =
       co_await context_.pool.run<bool>("look again at a device", kLookDeadline, std::move(job));
   if (still_there && *still_there && find({uio.name.hba, uio.name.device}) == nullptr)
-    add(std::move(uio), KernelDeviceAge::Used, PendingReply());
+    add(std::move(uio), KernelDeviceAge::Used, PendingReply(), std::nullopt);
 }
 
 void DeviceManager::remove(const DeviceKey& key, PendingReply reply) {
@@ -203,7 +255,7 @@ void DeviceManager::forget(const DeviceKey& key) {
   context_.observer.device_removed(key);
   entry.removed.answer({});
   if (entry.successor) take(std::move(*entry.successor));
-  if (entries_.empty()) settled_.notify();
+  if (entries_.empty()) all_gone_.notify();
 }
 
 awaitable<void> DeviceManager::reconfigure(std::shared_ptr<Device> device, Change change,
@@ -227,7 +279,7 @@ awaitable<void> DeviceManager::stop() {
   for (auto& [key, entry] : entries_) entry.device->leave(Device::Leave::Stopped);
   const auto deadline = steady_clock::now() + kStopDeadline;
   while (!entries_.empty()) {
-    const bool woken = co_await settled_.wait_until(deadline);
+    const bool woken = co_await all_gone_.wait_until(deadline);
     if (woken) continue;
     for (auto& [key, entry] : entries_)
       log(Level::Error, {.device = key.text()},

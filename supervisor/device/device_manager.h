@@ -42,7 +42,8 @@ class DeviceManager final : public ServiceModel {
 
  private:
   struct Entry {
-    std::shared_ptr<Device> device;  // shared with its own coroutine
+    std::shared_ptr<Device> device;          // shared with its own coroutine
+    std::optional<std::uint32_t> device_id;  // the kernel's, where known
     std::size_t pump;
     PendingReply removed;  // owed for its removal, given when it is taken down
     // Came under the same name before this one was gone.
@@ -51,13 +52,15 @@ class DeviceManager final : public ServiceModel {
 
   boost::asio::awaitable<void> scan(KernelLink& link);
   boost::asio::awaitable<void> look_at(KernelLink& link, UioDevice uio);
+  boost::asio::awaitable<bool> look_once(KernelLink& link, const UioDevice& uio);
   boost::asio::awaitable<void> keep(DeviceKey key, std::shared_ptr<Device> device, KernelDeviceAge age,
                                     PendingReply added);
   boost::asio::awaitable<void> look_again(UioDevice uio);
-  boost::asio::awaitable<void> end_stale_waits();
+  boost::asio::awaitable<void> end_stale_waits(KernelLink& link);
   boost::asio::awaitable<void> reconfigure(std::shared_ptr<Device> device, Change change, PendingReply reply);
   void take(Announced announced);
-  void add(UioDevice uio, KernelDeviceAge age, PendingReply added);
+  void take_added(Announced announced);
+  void add(UioDevice uio, KernelDeviceAge age, PendingReply added, std::optional<std::uint32_t> device_id);
   void remove(const DeviceKey& key, PendingReply reply);
   void forget(const DeviceKey& key);
 
@@ -72,8 +75,8 @@ class DeviceManager final : public ServiceModel {
   ConfigChecks checks_;
   std::map<DeviceKey, Entry> entries_;
   unsigned being_looked_at_ = 0;
-  unsigned fresh_starting_ = 0;  // fresh devices whose verdict the kernel waits for
-  Wake settled_;                 // one of the above became 0, or the last entry went
+  bool ending_waits_ = false;
+  Wake all_gone_;  // the last entry went
   bool stopping_ = false;
 };
 

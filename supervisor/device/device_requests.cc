@@ -19,6 +19,10 @@ constexpr milliseconds kOpenDeadline{15'000};
 constexpr seconds kRequestDeadline{60};
 constexpr std::size_t kMaxCounters = 64;
 
+awaitable<Result<>> nothing_to_do() {
+  co_return Result<>();
+}
+
 }  // namespace
 
 awaitable<Result<>> Device::ask(bool needs_host, std::move_only_function<awaitable<Result<>>()> work) {
@@ -57,13 +61,17 @@ awaitable<Result<>> Device::hold() {
 awaitable<Result<>> Device::resume() {
   return ask(true, [this] { return do_hold(false); });
 }
+// What changes nothing needs no host.
 awaitable<Result<>> Device::resize(std::uint64_t size_bytes) {
+  if (kernel_ && size_bytes == kernel_->facts.size.value) return nothing_to_do();
   return ask(true, [this, size_bytes] { return do_resize(size_bytes); });
 }
 awaitable<Result<>> Device::set_write_cache(bool on) {
+  if (kernel_ && write_cache_is(on)) return nothing_to_do();
   return ask(true, [this, on] { return do_write_cache(on); });
 }
 awaitable<Result<>> Device::reconfigure(std::string dev_config) {
+  if (dev_config == uio_.name.dev_config) return nothing_to_do();
   return ask(true,
              [this, config = std::move(dev_config)]() mutable { return do_reconfigure(std::move(config)); });
 }
@@ -81,7 +89,7 @@ awaitable<Result<>> Device::do_restart() {
   co_await take_channel_away();
   auto go_on = [this] { path_->set_held(held_); };
   co_await pump_do(std::move(go_on));
-  host_.reset();
+  drop_host();
   fire(DeviceEvent::HostDied, "restart requested");
   co_return Result<>();
 }
@@ -116,12 +124,20 @@ awaitable<Result<>> Device::do_resize(std::uint64_t size_bytes) {
 }
 
 awaitable<Result<>> Device::do_write_cache(bool on) {
-  // The attribute starts as 0 and means nothing until somebody changes it: then every change counts.
-  if (on == kernel_->facts.write_cache) co_return Result<>();
+  if (write_cache_is(on)) co_return Result<>();
   const seconds limit(handler_.manifest.limits().open_seconds());
   auto set = co_await host_->set_write_cache(on, limit);
-  if (set) kernel_->facts.write_cache = on;
+  if (set) {
+    kernel_->facts.write_cache = on;
+    write_cache_set_ = true;
+  }
   co_return set;
+}
+
+// The attribute starts as 0 and means nothing until somebody changes it; then what the LUN does is compared,
+// which an initiator may have changed too.
+bool Device::write_cache_is(bool on) const {
+  return on == kernel_->facts.write_cache && (!write_cache_set_ || on == facts_.write_cache);
 }
 
 // A fresh host opens the new configuration; if it can't, one with the old configuration goes on.
@@ -144,7 +160,8 @@ awaitable<Result<>> Device::do_reconfigure(std::string dev_config) {
   if (host_) {
     if (!host_end_) host_->kill("is replaced");
     co_await host_gone(Wake::kNever);
-    host_.reset();
+    if (!host_end_) co_return up;  // we are to leave, and it can't be killed
+    drop_host();
   }
   co_return up;
 }
@@ -153,8 +170,9 @@ awaitable<Result<UniqueFd>> Device::host_asks_file(FileAsked asked) {
   const auto self = shared_from_this();
   if (!handler_.manifest.needs().files())
     co_return fail(Cause::Denied, EACCES, "the handler's manifest does not say that it needs files");
-  auto job = [config = handler_config(), asked = std::move(asked)] { return open_for_host(config, asked); };
-  co_return co_await context_.pool.run<UniqueFd>("open a file for the host", kOpenDeadline, std::move(job));
+  // A LUN that has had data must not come back empty because its file is not there.
+  if (age_ == KernelDeviceAge::Used || ever_served_) asked.create_bytes = 0;
+  co_return co_await files_.open(handler_config(), std::move(asked), kOpenDeadline);
 }
 
 awaitable<Result<control::Identity>> Device::host_asks_identity() {
@@ -178,6 +196,7 @@ awaitable<Result<control::Identity>> Device::host_asks_identity() {
 
 void Device::host_facts(const HostFacts& facts) {
   facts_ = facts;
+  if (state_ == DeviceState::Serving || state_ == DeviceState::Held) write_cache_off_ = !facts.write_cache;
   changed();
 }
 

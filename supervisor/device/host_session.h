@@ -116,6 +116,7 @@ class HostSession final : public std::enable_shared_from_this<HostSession>, priv
   std::string unfinished_error_line_;
   std::map<std::uint64_t, Question*> questions_;
   RateLimit log_limit_;
+  RateLimit packets_;  // each costs the control thread something, which is everybody's
 };
 
 }  // namespace bulkhead::supervisor

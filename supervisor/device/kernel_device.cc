@@ -51,8 +51,6 @@ Result<KernelDevice> open_kernel_device(const SysRoot& root, const std::string& 
   const Backstore backstore(root, device.name);
   auto facts = backstore.facts();
   if (!facts) return std::unexpected(std::move(facts.error()));
-  if (age == KernelDeviceAge::Used)
-    if (auto taken = take_over(backstore); !taken) return std::unexpected(std::move(taken.error()));
   auto uio = open_node(dev_folder, fmt::format("{}/uio{}", dev_folder, device.minor.value));
   if (!uio) return std::unexpected(std::move(uio.error()));
   // Minors are reused at once: what we opened must still be what we were told of.
@@ -60,6 +58,9 @@ Result<KernelDevice> open_kernel_device(const SysRoot& root, const std::string& 
   if (!now) return std::unexpected(std::move(now.error()));
   if (!*now || (*now)->name.hba != device.name.hba || (*now)->name.device != device.name.device)
     return fail(Cause::NotFound, ENODEV, fmt::format("uio{} is another device by now", device.minor.value));
+  // Only now that it is ours alone: the ring of another daemon's device is not to be touched.
+  if (age == KernelDeviceAge::Used)
+    if (auto taken = take_over(backstore); !taken) return std::unexpected(std::move(taken.error()));
   auto region = Mapping::map(*uio, (*now)->map_bytes.value, Mapping::Access::ReadWrite, "uio region");
   if (!region) return std::unexpected(std::move(region.error()));
   return KernelDevice{std::move(*uio), std::move(*region), *facts};

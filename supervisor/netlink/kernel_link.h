@@ -46,6 +46,13 @@ class KernelLink {
   // came and we may not speak to it. Not to be called by two coroutines at once.
   boost::asio::awaitable<Result<LinkEvent>> next();
 
+  // Whether the kernel waits for any reply of ours.
+  [[nodiscard]] bool owes() const { return desk_->owes(); }
+  // After end_pending_netlink_waits(): what was owed is void, a reply could meet another wait.
+  void forget_owed() { desk_->forget(); }
+  // At the end: answers what is owed with EIO, sends nothing later.
+  void close() { desk_->close(); }
+
   // For a wait that began without us: a device that is not configured yet waits for the reply to Added.
   [[nodiscard]] PendingReply owe(EventKind kind, std::uint32_t device_id);
 

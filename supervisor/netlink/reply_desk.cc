@@ -125,6 +125,11 @@ void ReplyDesk::retry_later() {
   });
 }
 
+void ReplyDesk::forget() {
+  owed_.clear();
+  unsent_.clear();
+}
+
 void ReplyDesk::close() {
   if (port_ == nullptr) return;
   while (!owed_.empty()) settle(owed_.begin()->first, owed_.begin()->second.serial, -EIO);

@@ -58,6 +58,9 @@ class ReplyDesk : public std::enable_shared_from_this<ReplyDesk> {
   // at most one event open per device: a new one means that the one before is settled (another daemon
   // answered, or a reset), so what was owed for it is void and never sent.
   PendingReply owe(EventKind kind, std::uint32_t device_id, std::chrono::milliseconds limit);
+  [[nodiscard]] bool owes() const { return !owed_.empty() || !unsent_.empty(); }
+  // The kernel has stopped all waiting: nothing is owed any more.
+  void forget();
   // Answers all that is owed with EIO and sends no more.
   void close();
 

@@ -172,7 +172,7 @@ void DataPath::finish(SlotIndex index, std::uint8_t status, std::span<const std:
     sense = answer.sense = kInternalTargetFailure;
     answer.read_len = 0;
   }
-  ring_.answer(answer);
+  if (!broken_) ring_.answer(answer);
   count(command, status, sense, data_bytes);
   if (command.state == CommandState::Submitted) --submitted_;
   if (command.replays >= kSuspectAfter) --suspects_;
@@ -231,7 +231,7 @@ void DataPath::retire_submitted(SlotIndex index) {
 
 void DataPath::flush() {
   if (channel_) channel_->publish();
-  if (ring_.publish()) kick_();
+  if (!broken_ && ring_.publish()) kick_();
 }
 
 void DataPath::count(const InFlightCommand& command, std::uint8_t status, std::span<const std::uint8_t> sense,

@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <fstream>
 
 namespace bulkhead::supervisor {
@@ -26,6 +28,15 @@ bool is_delegated(const std::string& folder) {
   for (const char* name : {"user.delegate", "trusted.delegate"})
     if (::getxattr(folder.c_str(), name, &value, 1) == 1 && value == '1') return true;
   return false;
+}
+
+constexpr std::chrono::seconds kKillPatience{5};
+
+bool populated(const UniqueFd& events) {
+  char text[256];
+  const ssize_t got = ::pread(events.get(), text, sizeof text, 0);
+  return got > 0 &&
+         std::string_view(text, static_cast<std::size_t>(got)).find("populated 1") != std::string_view::npos;
 }
 
 }  // namespace
@@ -51,6 +62,30 @@ Result<UniqueFd> Cgroups::leaf(std::string_view name) const {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return fail_errno(errno, fmt::format("open {}", path));
   return fd;
+}
+
+Result<> Cgroups::end_processes(std::string_view name) const {
+  if (!delegated()) return {};
+  const std::string path = fmt::format("{}/host-{}", folder_, name);
+  const UniqueFd events(::open((path + "/cgroup.events").c_str(), O_RDONLY | O_CLOEXEC));
+  if (!events)
+    return errno == ENOENT ? Result<>() : fail_errno(errno, fmt::format("open {}/cgroup.events", path));
+  if (!populated(events)) return {};
+  const UniqueFd kill(::open((path + "/cgroup.kill").c_str(), O_WRONLY | O_CLOEXEC));
+  if (!kill || ::write(kill.get(), "1", 1) != 1)
+    return fail_errno(errno, fmt::format("write {}/cgroup.kill", path));
+  const auto deadline = std::chrono::steady_clock::now() + kKillPatience;
+  while (populated(events)) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    if (left <= 0)
+      return fail(
+          Cause::Busy, EBUSY,
+          fmt::format("an earlier handler-host in {} can't be killed; its storage does not answer", path));
+    pollfd change{.fd = events.get(), .events = POLLPRI, .revents = 0};
+    ::poll(&change, 1, static_cast<int>(left));
+  }
+  return {};
 }
 
 void Cgroups::remove_leaf(std::string_view name) const {

@@ -12,7 +12,7 @@ namespace bulkhead::tcmuctl {
 namespace {
 
 using nlohmann::json;
-namespace names = supervisor::bus;
+namespace names = bulkhead::bus;
 
 constexpr const char* kDaemon = "org.freedesktop.DBus";
 constexpr const char* kDaemonPath = "/org/freedesktop/DBus";

@@ -82,6 +82,10 @@ TEST_F(DoctorTest, ASoundSystemHasNothingButGoodFindings) {
 
 TEST_F(DoctorTest, MissingConfigfsIsNamed) {
   fs::remove_all(at("/sys/kernel/config/target"));
+  EXPECT_TRUE(is_problem(check_kernel(root_), "configfs is not mounted",
+                         "mount -t configfs none /sys/kernel/config"));
+  fs::create_directories(at("/proc/self"));
+  std::ofstream(at("/proc/self/mounts")) << "configfs /sys/kernel/config configfs rw 0 0\n";
   EXPECT_TRUE(
       is_problem(check_kernel(root_), "/sys/kernel/config/target is missing", "modprobe target_core_mod"));
   fs::remove_all(at("/sys/kernel/config"));

@@ -18,7 +18,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kFolder = "/usr/lib/tcmu-bulkhead/handlers";
+std::string folder_of(const Root& root) {
+  return prefix_of(root) + "/lib/tcmu-bulkhead/handlers";
+}
 
 // Keeps the first error, counted from one as editors do.
 class FirstError final : public google::protobuf::io::ErrorCollector {
@@ -41,8 +43,8 @@ Finding not_owned(const std::string& name) {
           fmt::format("chown root:root {}; chmod go-w {}", name, name)};
 }
 
-Finding check_manifest(const fs::path& path, uid_t owner) {
-  std::string name = fmt::format("{}/{}", kFolder, path.filename().string());
+Finding check_manifest(const fs::path& path, const std::string& shown_folder, uid_t owner) {
+  std::string name = fmt::format("{}/{}", shown_folder, path.filename().string());
   std::ifstream file(path);
   if (!file)
     return {Health::Problem, fmt::format("The manifest {} can't be read: {}.", name, errno_text(errno)),
@@ -60,33 +62,35 @@ Finding check_manifest(const fs::path& path, uid_t owner) {
   std::string library = manifest.has_library() ? manifest.library() : "handler_" + manifest.subtype() + ".so";
   std::error_code ignored;
   if (!fs::is_regular_file(path.parent_path() / library, ignored))
-    return {Health::Problem,
-            fmt::format("Handler '{}': its library {}/{} is missing.", manifest.subtype(), kFolder, library),
-            "reinstall the handler"};
+    return {
+        Health::Problem,
+        fmt::format("Handler '{}': its library {}/{} is missing.", manifest.subtype(), shown_folder, library),
+        "reinstall the handler"};
   if (!belongs_to(owner, path.parent_path() / library))
-    return not_owned(fmt::format("{}/{}", kFolder, library));
+    return not_owned(fmt::format("{}/{}", shown_folder, library));
   return {Health::Good, fmt::format("Handler '{}': {}.", manifest.subtype(), manifest.name()), ""};
 }
 
 }  // namespace
 
 Findings check_handlers(const Root& root, uid_t owner) {
-  fs::path folder = root / std::string(kFolder).substr(1);
+  const std::string shown = folder_of(root);
+  fs::path folder = root / shown.substr(1);
   std::error_code error;
   std::vector<fs::path> manifests;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
     if (it->path().extension() == ".textproto") manifests.push_back(it->path());
   if (error)
     return {{Health::Problem,
-             fmt::format("The handler directory {} can't be read: {}.", kFolder, error.message()),
+             fmt::format("The handler directory {} can't be read: {}.", shown, error.message()),
              "reinstall tcmu-bulkhead"}};
-  if (!belongs_to(owner, folder)) return {not_owned(kFolder)};
+  if (!belongs_to(owner, folder)) return {not_owned(shown)};
   if (manifests.empty())
-    return {{Health::Problem, fmt::format("There is no handler in {}.", kFolder),
+    return {{Health::Problem, fmt::format("There is no handler in {}.", shown),
              "install one; 'file' comes with tcmu-bulkhead"}};
   std::ranges::sort(manifests);
   Findings findings;
-  for (const fs::path& manifest : manifests) findings.push_back(check_manifest(manifest, owner));
+  for (const fs::path& manifest : manifests) findings.push_back(check_manifest(manifest, shown, owner));
   return findings;
 }
 

@@ -93,24 +93,38 @@ std::optional<std::uint32_t> lock_holder(const Root& root, const struct stat& fi
 
 }  // namespace
 
+// In the order in which the supervisor looks (check_kernel_interface()), so that both say the same.
 Findings check_kernel(const Root& root) {
-  if (!present(under(root, "/sys/kernel/config")))
-    return {problem("The kernel has no configfs.", "modprobe configfs")};
-  if (!present(under(root, "/sys/kernel/config/target")))
-    return {problem(
-        "/sys/kernel/config/target is missing: configfs is not mounted, or the target core is not loaded.",
-        "systemctl start sys-kernel-config.mount; modprobe target_core_mod")};
   if (!present(under(root, "/sys/module/target_core_user")))
     return {problem("The kernel module target_core_user is not loaded.",
                     "modprobe target_core_user; if that fails, look into /etc/modprobe.d for a blacklist")};
+  if (!present(under(root, "/sys/kernel/config")))
+    return {problem("The kernel has no configfs.", "modprobe configfs")};
+  if (!present(under(root, "/sys/kernel/config/target"))) {
+    std::ifstream mounts(under(root, "/proc/self/mounts"));
+    const std::string text{std::istreambuf_iterator<char>(mounts), {}};
+    if (!text.contains(" /sys/kernel/config configfs "))
+      return {problem("configfs is not mounted.", "mount -t configfs none /sys/kernel/config")};
+    return {problem("/sys/kernel/config/target is missing: the target core is not loaded.",
+                    "modprobe target_core_mod")};
+  }
   if (!present(under(root, "/sys/class/uio")))
     return {problem("The kernel has no uio devices (/sys/class/uio).", "modprobe uio")};
   return {good("The kernel serves TCM-User devices.")};
 }
 
+std::string prefix_of(const Root& root) {
+  std::error_code trouble;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", trouble);
+  if (root != "/" || trouble || self.parent_path().filename() != "bin") return "/usr";
+  return self.parent_path().parent_path();
+}
+
 Findings check_programs(const Root& root) {
   Findings findings;
-  for (const char* path : {"/usr/bin/tcmu-supervisor", "/usr/lib/tcmu-bulkhead/tcmu-handler-host"}) {
+  const std::string prefix = prefix_of(root);
+  for (const std::string& path :
+       {prefix + "/bin/tcmu-supervisor", prefix + "/lib/tcmu-bulkhead/tcmu-handler-host"}) {
     struct stat facts{};
     if (::stat(under(root, path).c_str(), &facts) != 0)
       findings.push_back(problem(fmt::format("{}: {}.", path, errno_text(errno)), "reinstall tcmu-bulkhead"));

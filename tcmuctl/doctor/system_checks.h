@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
 
 #include "tcmuctl/doctor/finding.h"
 
@@ -16,6 +17,8 @@ using Root = std::filesystem::path;
 
 // configfs, the target core and target_core_user, uio.
 [[nodiscard]] Findings check_kernel(const Root& root);
+// Where it is installed: "/usr", or what this program was installed below. In a test's root always "/usr".
+[[nodiscard]] std::string prefix_of(const Root& root);
 // The supervisor and the handler-host, executable.
 [[nodiscard]] Findings check_programs(const Root& root);
 // The policy file is there, and the bus's user can read it; tcmu-runner's does not weaken it.

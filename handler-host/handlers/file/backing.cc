@@ -27,6 +27,13 @@ Error open_error(const Error& told, const FileConfig& config, std::uint64_t lun_
   const std::string size = size_to_give(lun_bytes);
   switch (told.sys_errno) {
     case ENOENT:
+      if (config.create)
+        return {
+            Cause::NotFound, ENOENT,
+            fmt::format(
+                "{} does not exist and is not made: create=on makes a file for a new LUN, in a folder that "
+                "is there; check the folder, or bring the file back",
+                path)};
       return {
           Cause::NotFound, ENOENT,
           fmt::format(
@@ -48,6 +55,13 @@ Error open_error(const Error& told, const FileConfig& config, std::uint64_t lun_
     case ENOTDIR:
       return {Cause::BadInput, ENOTDIR,
               fmt::format("{}: a part of the path before its last is no directory: check the path", path)};
+    case ELOOP:
+      return {Cause::BadInput, ELOOP,
+              fmt::format("{}: links that lead nowhere, or one of /proc: name the file itself", path)};
+    case ETXTBSY:
+      return {
+          Cause::Busy, ETXTBSY,
+          fmt::format("{} is in use as swap or as a program: choose another file, or stop that use", path)};
     default:
       return {told.cause, told.sys_errno, fmt::format("{} can't be opened: {}", path, told.what)};
   }
@@ -70,18 +84,18 @@ Result<> describe_device(Backing& backing) {
   const int fd = backing.fd.get();
   int logical = 0;
   unsigned physical = 0, optimal = 0;
-  unsigned short rotational = 0;
+  unsigned short rotational = 1;
   int write_protected = 0;
   if (::ioctl(fd, BLKSSZGET, &logical) != 0) return ask_failed(backing, "block size");
   // The rest is advice: a device that does not tell it is served all the same.
   if (::ioctl(fd, BLKPBSZGET, &physical) != 0) physical = 0;
   if (::ioctl(fd, BLKIOOPT, &optimal) != 0) optimal = 0;
-  if (::ioctl(fd, BLKROTATIONAL, &rotational) != 0) rotational = 0;
+  if (::ioctl(fd, BLKROTATIONAL, &rotational) != 0) rotational = 1;
   if (::ioctl(fd, BLKROGET, &write_protected) != 0) write_protected = 0;
   backing.logical_block_bytes = static_cast<std::uint32_t>(logical);
   backing.physical_block_bytes = physical;
   backing.optimal_bytes = optimal;
-  backing.rotational = rotational != 0;
+  backing.solid_state = rotational == 0;
   if (write_protected != 0 && (::fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY)
     return fail(
         Cause::Denied, EROFS,

@@ -23,7 +23,7 @@ struct Backing {
   std::uint32_t logical_block_bytes = 1;   // smallest write a block device takes; 1 for files
   std::uint32_t physical_block_bytes = 0;  // 0: not known
   std::uint32_t optimal_bytes = 0;         // of a transfer; 0: not known
-  bool rotational = false;                 // known only of block devices
+  bool solid_state = false;                // known only of block devices
 };
 
 // Opens what the config names and refuses what can't be a disk: directory, FIFO, character device, empty

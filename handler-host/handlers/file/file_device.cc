@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -14,6 +15,7 @@
 namespace bulkhead::handler {
 namespace {
 
+constexpr std::uint32_t kLargestToldBlock = 4096;
 constexpr std::size_t kThreads = 4;  // without io_uring: enough to keep a disk's queue from running dry
 constexpr std::size_t kBlockingThreads = 1;  // discards, one after the other
 
@@ -79,10 +81,11 @@ Result<> FileDevice::start_engine() {
 Geometry FileDevice::geometry() const {
   Geometry geometry;
   geometry.size = {backing_.bytes / block_bytes_ * block_bytes_};
+  // ESXi and Windows know physical blocks of 512 and 4096 bytes and nothing else.
   geometry.physical_block_bytes =
-      backing_.physical_block_bytes >= block_bytes_ ? backing_.physical_block_bytes : 0;
+      backing_.physical_block_bytes >= kLargestToldBlock ? std::max(kLargestToldBlock, block_bytes_) : 0;
   geometry.read_only = config_.read_only;
-  geometry.rotational = backing_.rotational;
+  geometry.solid_state = backing_.solid_state;
   geometry.write_cache = config_.write_cache;
   geometry.can_discard = discard_.possible;
   geometry.discard_zeroes = discard_.possible && discard_.zeroes;
@@ -105,6 +108,10 @@ Result<> FileDevice::resize(ByteCount size) {
 
 Result<> FileDevice::close() {
   if (config_.read_only) return {};
+  if (loss_untold_)
+    return fail(Cause::Backend, EIO,
+                fmt::format("{}: an earlier write back failed; what was written before may be lost",
+                            shown(config_.path)));
   if (::fdatasync(backing_.fd.get()) != 0)
     return fail_errno(errno, fmt::format("{}: write everything back at close", shown(config_.path)));
   return {};

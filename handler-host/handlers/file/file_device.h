@@ -43,6 +43,7 @@ class FileDevice final : public Device, private Finisher {
   [[nodiscard]] std::optional<IoStatus> continue_transfer(Operation& operation, std::uint64_t moved);
   // True: the zeroing was refused as not supported, another way is worth a try.
   [[nodiscard]] bool try_another_zeroing(Operation& operation, int number);
+  void remember_loss(const Operation& operation, IoStatus status);
   void report_failure(const Operation& operation, int number);
   void report_end(std::uint64_t end);
 
@@ -73,6 +74,10 @@ class FileDevice final : public Device, private Finisher {
   bool turn_open_ = false;   // end_turn() is posted
   bool size_fresh_ = false;  // backing_.bytes was asked for in this turn
   bool deletion_told_ = false;
+  // The kernel tells a failed write back once, to whichever flush or durable write comes first; all flushes
+  // that it concerns must fail.
+  std::uint64_t losses_ = 0;
+  bool loss_untold_ = false;  // it was told to a durable write; the next flush fails in its place
 };
 
 }  // namespace bulkhead::handler

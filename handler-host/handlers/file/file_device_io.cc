@@ -1,4 +1,5 @@
 // The data path of FileDevice: from the host's call to the answer.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -63,7 +64,11 @@ void FileDevice::write(ByteOffset to, std::span<const std::byte> from, Durabilit
 void FileDevice::flush(Io& io) {
   if (config_.read_only) return io.done(IoStatus::Ok);
   services_.count("flushes", 1);
-  start(prepare(Work::Flush, 0, 0, io));
+  Operation& operation = prepare(Work::Flush, 0, 0, io);
+  operation.losses = losses_;
+  if (!std::exchange(loss_untold_, false)) return start(operation);
+  report_failure(operation, EIO);
+  finish(operation, IoStatus::WriteError);
 }
 
 void FileDevice::discard(ByteOffset at, ByteCount length, Io& io) {
@@ -105,7 +110,9 @@ void FileDevice::finished(Operation& operation, std::int64_t result) noexcept {
     const int number = static_cast<int>(-result);
     if (try_another_zeroing(operation, number)) return start(operation);
     report_failure(operation, number);
-    return finish(operation, status_of(operation.work, number));
+    const IoStatus status = status_of(operation.work, number);
+    remember_loss(operation, status);
+    return finish(operation, status);
   }
   const auto moved = static_cast<std::uint64_t>(result);
   if (is_transfer(operation.work) && moved < operation.left) {
@@ -116,9 +123,23 @@ void FileDevice::finished(Operation& operation, std::int64_t result) noexcept {
     // fallocate() has no durable form.
     operation.work = Work::Flush;
     operation.durability = Durability::Cached;
+    operation.makes_durable = true;
     return start(operation);
   }
+  if (operation.work == Work::Flush && !operation.makes_durable && operation.losses != losses_) {
+    loss_untold_ = false;
+    return finish(operation, IoStatus::WriteError);
+  }
   finish(operation, IoStatus::Ok);
+}
+
+void FileDevice::remember_loss(const Operation& operation, IoStatus status) {
+  if (status != IoStatus::WriteError) return;
+  const bool asked_for = operation.work == Work::Flush && !operation.makes_durable;
+  const bool durable = operation.makes_durable || operation.durability == Durability::Durable;
+  if (!asked_for && !durable) return;
+  ++losses_;
+  if (durable) loss_untold_ = true;
 }
 
 std::optional<IoStatus> FileDevice::continue_transfer(Operation& operation, std::uint64_t moved) {
@@ -217,10 +238,13 @@ void FileDevice::look_at_file() {
   size_fresh_ = true;
   open_turn();
   if (backing_.kind == BackingKind::BlockDevice) return;
-  struct stat status{};
-  if (::fstat(backing_.fd.get(), &status) != 0) return;
-  backing_.bytes = static_cast<std::uint64_t>(status.st_size);
-  if (status.st_nlink != 0 || deletion_told_) return;
+  // Without asking a server: an ordinary fstat() has NFS write everything back first.
+  struct statx status{};
+  if (::statx(backing_.fd.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE | STATX_NLINK, &status) !=
+      0)
+    return;
+  backing_.bytes = status.stx_size;
+  if (status.stx_nlink != 0 || deletion_told_) return;
   deletion_told_ = true;
   services_.log(
       LogLevel::Error,

@@ -30,7 +30,9 @@ struct Operation {
   std::byte* bounce = nullptr;       // aligned stand-in for a buffer that O_DIRECT can't take
   std::byte* bounced_for = nullptr;  // where a read's bounce has to go
   std::uint64_t bounced_bytes = 0;
-  std::int64_t result = 0;  // engine's own: bytes moved, or -errno
+  std::uint64_t losses = 0;    // FileDevice's, when a flush began
+  bool makes_durable = false;  // a Flush that ends a durable write, not one that was asked for
+  std::int64_t result = 0;     // engine's own: bytes moved, or -errno
   Operation* next = nullptr;
 };
 

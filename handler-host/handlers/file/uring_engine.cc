@@ -123,7 +123,8 @@ void UringEngine::reap() {
     under_way_ -= count;
     for (unsigned i = 0; i < count; ++i) finisher_.finished(*outcomes[i].operation, outcomes[i].result);
   }
-  if (!queued_.empty()) services_.post([this] { kick(); });
+  // Otherwise another completion, or the retry, comes and looks.
+  if (!queued_.empty() && !retry_coming_ && under_way_ < kCompletions) services_.post([this] { kick(); });
 }
 
 }  // namespace bulkhead::handler

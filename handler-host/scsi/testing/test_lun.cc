@@ -145,6 +145,11 @@ TestCommand& TestLun::start(const Bytes& cdb, const Bytes& data) {
   return *started.command;
 }
 
+void TestLun::switch_cache_off() {
+  unit.set_write_cache(false, [](const Result<>& done) { EXPECT_TRUE(done.has_value()); });
+  device.ops.pop_back();
+}
+
 Bytes TestLun::medium(Lba first, BlockCount count) const {
   Bytes bytes(count.value * shape.block_bytes);
   std::memcpy(bytes.data(), &device.bytes[first.value * shape.block_bytes], bytes.size());

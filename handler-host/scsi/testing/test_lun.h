@@ -90,6 +90,8 @@ class TestLun {
   // Starts one that may not end at once; the result lives as long as the LUN.
   TestCommand& start(const Bytes& cdb, const Bytes& data = {});
 
+  // As an administrator; the flush that this takes is not among device.ops.
+  void switch_cache_off();
   [[nodiscard]] Bytes medium(Lba first, BlockCount count) const;
   void fill(Lba first, BlockCount count, std::uint8_t with);
   [[nodiscard]] Bytes block_of(std::uint8_t with) const { return Bytes(shape.block_bytes, with); }

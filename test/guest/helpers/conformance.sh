@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Single tests of libiscsi's suite against an iSCSI LUN. Sourced after lib.sh.
 #
-# A test passes if CUnit says so and the test's own part of the output has no [SKIPPED] line.
+# A test passes if CUnit's summary says so and the test's own part of the output has no [SKIPPED] line.
 
 # conformance_families: the names of all tests of the families SCSI and iSCSI.
 conformance_families() { iscsi-test-cu -l | grep -oE '\b(SCSI|iSCSI)\.[A-Za-z0-9]+\.[A-Za-z0-9]+' | sort -u; }
@@ -10,11 +10,11 @@ conformance_families() { iscsi-test-cu -l | grep -oE '\b(SCSI|iSCSI)\.[A-Za-z0-9
 # sessions behind that the next one would trip over.
 conformance_test() {
   local said own status=0
-  said=$(timeout --kill-after=10 "$(deadline 60)" iscsi-test-cu -d -V --allow-sanitize --test="$1" "$2" 2>&1 </dev/null) || status=$?
+  said=$(timeout --kill-after=10 "$(deadline 180)" iscsi-test-cu -d -V --allow-sanitize --test="$1" "$2" 2>&1 </dev/null) || status=$?
   own=$(sed -n '/Suite: /,$p' <<<"$said")
   if [ "$status" = 124 ]; then
-    printf 'fail\tno end within %s s\n' "$(deadline 60)"
-  elif grep -q '\.\.\.passed' <<<"$own" && ! grep -q 'FAILED' <<<"$own"; then
+    printf 'fail\tno end within %s s\n' "$(deadline 180)"
+  elif grep -qE '^ +tests +1 +1 +1 +0 ' <<<"$own" && ! grep -q 'FAILED' <<<"$own"; then # ran, passed, failed
     if grep -q '\[SKIPPED\]' <<<"$own"; then
       printf 'skip\t%s\n' "$(conformance_reason '\[SKIPPED\]' "$own")"
     else
@@ -28,6 +28,6 @@ conformance_test() {
 # The first line that says why, without what comes before.
 conformance_reason() {
   local reason
-  reason=$(grep -m1 -E "$1" <<<"$2" | sed -E 's/^ *(\[[A-Z]+\]|[0-9]+\.) *//; s/[[:space:]]+/ /g')
+  reason=$(grep -m1 -E "$1" <<<"$2" | sed -E 's/^ *(\[[A-Z]+\]|[0-9]+\.) *//; s/[[:space:]]+/ /g' || true)
   printf '%s' "${reason:-$(tail -n 1 <<<"$2")}"
 }

@@ -116,10 +116,11 @@ read_only() {
   sum=$(sha256sum <"$loop")
   local cdb
   for cdb in "2a 00 00 00 00 00 00 00 01 00" "0a 00 00 00 01 00" "8a 00 00 00 00 00 00 00 00 00 00 00 00 01 00 00" \
-    "41 00 00 00 00 00 00 00 01 00" "93 08 00 00 00 00 00 00 00 00 00 00 00 01 00 00"; do
+    "41 00 00 00 00 00 00 00 01 00" "93 00 00 00 00 00 00 00 00 00 00 00 00 01 00 00"; do
     expect_sense "data protect / write protected" "$disk" -s 512 -i /dev/urandom "$cdb"
   done
-  expect_sense "data protect / write protected" "$disk" -s 24 \
+  # It can't discard, and says so in VPD page B2h.
+  expect_sense "illegal request / invalid command operation code" "$disk" -s 24 \
     -i <(printf '\0\x16\0\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x08\0\0\0\0') 42 00 00 00 00 00 00 00 18 00
   expect_eq "$(scsi_sense "$disk" 35 00 00 00 00 00 00 00 00 00)" good "SYNCHRONIZE CACHE of a read-only LUN"
   expect_eq "$(sha256sum <"$loop")" "$sum" "checksum of the device below"

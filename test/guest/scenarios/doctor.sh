@@ -122,10 +122,8 @@ delete_lun d0
 
 umount /sys/kernel/config
 examine
-finds "/sys/kernel/config/target is missing: configfs is not mounted, or the target core is not loaded." \
-  "systemctl start sys-kernel-config.mount; modprobe target_core_mod"
-wait_until 60 systemctl start sys-kernel-config.mount
-modprobe target_core_mod
+finds "configfs is not mounted." "mount -t configfs none /sys/kernel/config"
+mount -t configfs none /sys/kernel/config
 well
 
 # ---- Handlers

@@ -76,6 +76,7 @@ delete_lun d0
 
 # ---- The lock: the one that comes second says so and ends
 
+printf '' >"$CONF"
 first=$(main_pid)
 status=0
 LD_LIBRARY_PATH=/opt/tcmu-runner/usr/lib/x86_64-linux-gnu within 60 /opt/tcmu-runner/usr/bin/tcmu-runner \
@@ -86,7 +87,6 @@ cat /run/peer.out /scratch/peer-log/tcmu-runner.log 2>/dev/null | contains "alre
 expect_eq "$(main_pid)" "$first" "the supervisor beside tcmu-runner"
 expect_eq "$(name_owner_pid)" "$first" "owner of the name beside tcmu-runner"
 
-printf '' >"$CONF"
 stop_supervisor
 start_peer_runner qcow
 runner=$(name_owner_pid)

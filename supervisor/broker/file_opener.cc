@@ -1,0 +1,42 @@
+#include "supervisor/broker/file_opener.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <utility>
+
+namespace bulkhead::supervisor {
+namespace {
+
+// One of the calls that are counted, until it is destroyed: also when the pool never runs it.
+class Counted {
+ public:
+  explicit Counted(std::shared_ptr<std::atomic<unsigned>> count) : count_(std::move(count)) { ++*count_; }
+  Counted(Counted&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
+  Counted& operator=(Counted&&) = delete;
+  ~Counted() {
+    if (count_) --*count_;
+  }
+
+ private:
+  std::shared_ptr<std::atomic<unsigned>> count_;
+};
+
+}  // namespace
+
+boost::asio::awaitable<Result<UniqueFd>> FileOpener::open(std::string config, FileAsked asked,
+                                                          std::chrono::milliseconds limit) {
+  if (const unsigned running = running_->load(); running >= most_)
+    co_return fail(
+        Cause::Busy, EBUSY,
+        fmt::format("the storage does not answer: {} earlier attempts to open a file of this device still "
+                    "hang; look after the disk or the network file system it is on",
+                    running));
+  std::move_only_function<Result<UniqueFd>()> job = [config = std::move(config), asked = std::move(asked),
+                                                     counted = Counted(running_)] {
+    return open_for_host(config, asked);
+  };
+  co_return co_await pool_.run<UniqueFd>("open a file for a host", limit, std::move(job));
+}
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,94 @@
+#include "supervisor/broker/file_opener.h"
+
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <condition_variable>
+#include <cstdlib>
+#include <fstream>
+#include <mutex>
+#include <thread>
+
+namespace bulkhead::supervisor {
+namespace {
+
+using ::testing::HasSubstr;
+using namespace std::chrono_literals;
+
+class FileOpenerTest : public ::testing::Test {
+ protected:
+  FileOpenerTest() { std::ofstream(path_) << "data"; }
+  ~FileOpenerTest() override { let_go(); }
+
+  // What stands for dead storage: a call that holds a thread of the pool, in front of all others.
+  void hang_pool() {
+    auto hang = [this]() -> boost::asio::awaitable<void> {
+      std::move_only_function<Result<int>()> job = [this]() -> Result<int> {
+        std::unique_lock lock(mutex_);
+        freed_.wait(lock, [this] { return free_; });
+        return 0;
+      };
+      co_await pool_.run<int>("hang", 2s, std::move(job));
+    };
+    boost::asio::co_spawn(io_, hang, boost::asio::detached);
+    // A job that has not begun when its caller gives up never does.
+    while (pool_.running() == 0) io_.poll();
+    io_.run();
+    io_.restart();
+  }
+  void let_go() {
+    const std::lock_guard lock(mutex_);
+    free_ = true;
+    freed_.notify_all();
+  }
+  Result<UniqueFd> open(std::chrono::milliseconds limit) {
+    Result<UniqueFd> result;
+    auto ask = [&]() -> boost::asio::awaitable<void> {
+      FileAsked asked{.path = path_};
+      result = co_await opener_.open(path_, std::move(asked), limit);
+    };
+    boost::asio::co_spawn(io_, ask, boost::asio::detached);
+    io_.run();
+    io_.restart();
+    return result;
+  }
+
+  const std::string path_ = std::string(::getenv("TEST_TMPDIR")) + "/lun.raw";
+  std::mutex mutex_;
+  std::condition_variable freed_;
+  bool free_ = false;
+  boost::asio::io_context io_;
+  BlockingPool pool_{1};
+  FileOpener opener_{pool_, 2};
+};
+
+TEST_F(FileOpenerTest, OpensWhatTheConfigNames) {
+  EXPECT_TRUE(open(10s).has_value());
+}
+
+TEST_F(FileOpenerTest, StorageThatHangsIsNotAskedAgainAndAgain) {
+  hang_pool();
+  EXPECT_EQ(open(1ms).error().cause, Cause::TimedOut);
+  EXPECT_EQ(open(1ms).error().cause, Cause::TimedOut);
+  const auto third = open(10s);
+  EXPECT_EQ(third.error().cause, Cause::Busy);
+  EXPECT_THAT(third.error().what, HasSubstr("2 earlier attempts"));
+}
+
+TEST_F(FileOpenerTest, WorksAgainWhenWhatHungHasComeBack) {
+  hang_pool();
+  EXPECT_EQ(open(1ms).error().cause, Cause::TimedOut);
+  EXPECT_EQ(open(1ms).error().cause, Cause::TimedOut);
+  let_go();
+  // The abandoned calls are worked off on the pool's one thread, in order, before this one.
+  while (pool_.running() != 0) std::this_thread::yield();
+  Result<UniqueFd> opened = open(10s);
+  while (!opened && opened.error().cause == Cause::Busy) opened = open(10s);
+  EXPECT_TRUE(opened.has_value()) << opened.error().what;
+}
+
+}  // namespace
+}  // namespace bulkhead::supervisor
