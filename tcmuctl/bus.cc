@@ -23,7 +23,7 @@ constexpr int kDeepest = 32;  // containers in containers; D-Bus itself allows 6
 template <class T>
 T basic(sd_bus_message* message, char type) {
   T value{};
-  if (sd_bus_message_read_basic(message, type, &value) <= 0) broken();
+  if (sd_bus_message_read_basic(message, type, static_cast<void*>(&value)) <= 0) broken();
   return value;
 }
 

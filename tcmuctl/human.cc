@@ -42,7 +42,8 @@ std::string human_duration(std::uint64_t usec) {
   if (usec < 1000) return fmt::format("{} us", usec);
   if (usec < 1'000'000) return fmt::format("{} ms", three_digits(static_cast<double>(usec) / 1e3));
   std::uint64_t seconds = usec / 1'000'000;
-  if (seconds < 60) return fmt::format("{} s", three_digits(static_cast<double>(usec / 10'000) / 100));
+  if (seconds < 60)
+    return fmt::format("{} s", three_digits(std::floor(static_cast<double>(usec) / 1e4) / 100));
   if (seconds < 3600) return two_units(seconds / 60, "min", seconds % 60, "s");
   if (seconds < 86400) return two_units(seconds / 3600, "h", seconds % 3600 / 60, "min");
   return two_units(seconds / 86400, "d", seconds % 86400 / 3600, "h");

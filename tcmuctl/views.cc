@@ -68,6 +68,7 @@ void line(std::string& text, std::string_view title, const std::string& value) {
 
 std::string list_view(const std::vector<Device>& devices, const Screen& screen) {
   std::vector<std::vector<Cell>> rows;
+  rows.reserve(devices.size());
   for (const Device& device : devices)
     rows.push_back({{device.key},
                     {device.subtype},

@@ -20,6 +20,7 @@ else
   BOLD='' RED='' YELLOW='' PLAIN=''
 fi
 
+# shellcheck disable=SC2034  # for whoever sources this
 LAST_LOG='' # of the step that ran last
 STEP_TOTAL=0
 STEP_NUMBER=0
@@ -75,6 +76,7 @@ step() {
   shift
   STEP_NUMBER=$((STEP_NUMBER + 1))
   log=$LOG_DIR/$(printf '%02d-%s' "$STEP_NUMBER" "$(tr -cs 'A-Za-z0-9\n' '-' <<<"$name" | sed 's/-*$//')").log
+  # shellcheck disable=SC2034
   LAST_LOG=$log
   [ -t 1 ] || step_head "$name"
   ticker_start "$name"

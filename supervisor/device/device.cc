@@ -3,18 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
 #include <random>
 
 #include "base/log.h"
 #include "supervisor/device/on_pump.h"
-#include "supervisor/pump/cdb_text.h"
 
 namespace bulkhead::supervisor {
 namespace {
 
-namespace asio = boost::asio;
-using asio::awaitable;
+using boost::asio::awaitable;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::steady_clock;
@@ -23,7 +20,8 @@ constexpr milliseconds kConfigfsDeadline{10'000};
 constexpr seconds kHelloDeadline{10};
 constexpr seconds kDrainDeadline{5};
 constexpr seconds kKillGrace{5};
-constexpr seconds kUnblockPause{1};
+constexpr seconds kLookAgain{1};
+constexpr unsigned kSerialLooks = 10;
 // A device's files that may be being opened at a time; more only hang on the same storage.
 constexpr unsigned kFilesAtOnce = 2;
 // A host that served for so long has not died of its start.
@@ -114,14 +112,6 @@ awaitable<void> Device::live(KernelDeviceAge age, PendingReply added) {
   added_.answer(fail(Cause::NotFound, ENODEV, "the device is being removed"));
 }
 
-// Somebody else has reset the ring, or something has written over it: what it holds now is nobody's. Taken
-// over anew, as after our own restart: commands that were in it get BUSY.
-awaitable<void> Device::reopen_ring() {
-  co_await close_kernel_side();
-  age_ = KernelDeviceAge::Used;
-  ring_broken_ = false;
-}
-
 void Device::serving_now() {
   serving_since_ = steady_clock::now();
   ever_served_ = true;
@@ -156,36 +146,6 @@ awaitable<Result<>> Device::bring_up() {
   }
   if (leaving_) co_return fail(Cause::NotFound, ENODEV, "the device is being removed");
   co_return co_await start_host();
-}
-
-awaitable<Result<>> Device::open_kernel_side() {
-  auto job = [root = context_.root, folder = context_.hosts.dev_folder, uio = uio_, age = age_] {
-    return open_kernel_device(root, folder, uio, age);
-  };
-  auto opened =
-      co_await context_.pool.run<KernelDevice>("open the uio device", kConfigfsDeadline, std::move(job));
-  blocked_ = age_ == KernelDeviceAge::Used;
-  if (!opened) co_return std::unexpected(std::move(opened.error()));
-  const BackstoreFacts& facts = opened->facts;
-  if (facts.size.value == 0 || facts.size.value % facts.block_bytes != 0)
-    co_return fail(
-        Cause::BadInput, EINVAL,
-        fmt::format("size {} is not a multiple (above 0) of the block size {}; create the backstore with a "
-                    "size that is",
-                    facts.size.value, facts.block_bytes));
-  auto ring = CommandRing::attach(opened->region.bytes());
-  if (!ring) co_return std::unexpected(std::move(ring.error()));
-  kernel_ = std::move(*opened);
-  auto kick = [fd = kernel_->uio.get()] {
-    const std::int32_t any = 0;
-    [[maybe_unused]] const ssize_t written = ::write(fd, &any, sizeof any);
-  };
-  DataPath::Events& events = *this;
-  path_ = std::make_unique<DataPath>(*ring, channel_size(), stats_, events, std::move(kick));
-  Result<> added;
-  auto add = [this, &added] { added = pump_.add(*this); };
-  co_await pump_do(std::move(add));
-  co_return added;
 }
 
 awaitable<void> Device::pump_do(std::move_only_function<void()> work) {
@@ -279,9 +239,15 @@ awaitable<void> Device::serve() {
   while (!over()) {
     co_await work_off_requests();
     if (over()) break;
-    const auto until = blocked_ ? steady_clock::now() + kUnblockPause : Wake::kNever;
+    // rtslib writes the serial after it has enabled the device; of its coming nobody tells.
+    const bool look = wwn_.empty() && serial_looks_ < kSerialLooks;
+    const auto until = blocked_ || look ? steady_clock::now() + kLookAgain : Wake::kNever;
     co_await wake_.wait_until(until);
     if (blocked_ && !over()) co_await unblock();
+    if (look && !over()) {
+      ++serial_looks_;
+      const auto identity = co_await host_asks_identity();
+    }
   }
 }
 
@@ -385,52 +351,6 @@ awaitable<void> Device::take_down() {
   }
 }
 
-// True: commands are left in the ring that nobody has answered.
-awaitable<bool> Device::close_kernel_side() {
-  if (!kernel_) co_return false;
-  bool unanswered = false;
-  auto remove = [this, &unanswered] {
-    pump_.remove(*this);
-    unanswered = path_->in_flight() != 0;
-  };
-  if (path_) co_await pump_do(std::move(remove));
-  path_.reset();
-  kernel_.reset();
-  co_return unanswered;
-}
-
-// At a stop: commands in flight are finished, later ones get BUSY instead of waiting for a daemon that is not
-// there.
-awaitable<void> Device::settle_for_stop() {
-  auto job = [root = context_.root, name = uio_.name] {
-    return Backstore(root, name).set_blocked(Blocked::Yes);
-  };
-  auto blocked = co_await context_.pool.run<void>("block the device", kConfigfsDeadline, std::move(job));
-  if (!blocked) log(Level::Warning, log_fields(), blocked.error().what);
-  auto release = [this] {
-    path_->set_held(false);
-    pump_.schedule(*this);
-  };
-  co_await pump_do(std::move(release));
-}
-
-awaitable<void> Device::unblock() {
-  if (!blocked_) co_return;
-  auto job = [root = context_.root, name = uio_.name] {
-    return Backstore(root, name).set_blocked(Blocked::No);
-  };
-  auto unblocked = co_await context_.pool.run<void>("unblock the device", kConfigfsDeadline, std::move(job));
-  if (unblocked) {
-    blocked_ = false;
-    if (std::exchange(unblock_failed_, false)) state_reason_.clear();
-    changed();
-    co_return;
-  }
-  state_reason_ = fmt::format("initiators go on getting BUSY: {}", unblocked.error().what);
-  if (!std::exchange(unblock_failed_, true)) log(Level::Error, log_fields(), state_reason_);
-  changed();
-}
-
 void Device::leave(Leave how) {
   if (leaving_) return;
   leaving_ = how;
@@ -459,67 +379,6 @@ void Device::changed() {
 
 LogFields Device::log_fields() const {
   return {.device = label_, .subtype = handler_.manifest.subtype(), .host_pid = host_ ? host_->pid() : 0};
-}
-
-// The pump's thread, all of these: the control thread does the rest.
-void Device::host_broke_rule(std::string_view rule) {
-  asio::post(context_.io, [self = weak_from_this(), text = std::string(rule)] {
-    const auto device = self.lock();
-    if (!device || !device->host_) return;
-    auto fields = device->log_fields();
-    fields.message_id = kMsgHostLied;
-    log(Level::Error, fields, fmt::format("handler-host broke the channel's rules: {}; it is ended", text));
-    device->host_->kill(fmt::format("broke the channel's rules: {}", text));
-  });
-}
-
-// Unregistered without an event that reached us.
-void Device::device_gone() {
-  asio::post(context_.io, [self = weak_from_this()] {
-    if (const auto device = self.lock()) device->leave(Leave::Removed);
-  });
-}
-
-void Device::ring_broken(const Error& error) {
-  asio::post(context_.io, [self = weak_from_this(), text = error.what] {
-    const auto device = self.lock();
-    if (!device) return;
-    device->state_reason_ = fmt::format("the kernel's ring can't be read: {}", text);
-    auto fields = device->log_fields();
-    fields.message_id = kMsgRingBroken;
-    log(Level::Critical, fields, device->state_reason_ + "; it is reset and opened anew, initiators retry");
-    device->context_.observer.event(device->key_, "ring-broken", text);
-    device->changed();
-    device->ring_broken_ = true;
-    device->wake_.notify();
-  });
-}
-
-void Device::took(const InFlightCommand& command) {
-  log(Level::DebugScsi, {.device = label_, .subtype = handler_.manifest.subtype()}, CdbText(command).view());
-}
-
-void Device::poisoned(const InFlightCommand& command) {
-  const std::string cdb(CdbText(command).view());
-  asio::post(context_.io, [self = weak_from_this(), cdb, deaths = command.replays] {
-    const auto device = self.lock();
-    if (!device) return;
-    const auto text =
-        fmt::format("command {} ended {} hosts and is answered with HARDWARE ERROR", cdb, deaths);
-    auto fields = device->log_fields();
-    fields.message_id = kMsgCommandPoisoned;
-    log(Level::Error, fields, text);
-    device->context_.observer.event(device->key_, "command-poisoned", text);
-  });
-}
-
-void Device::idle() {
-  asio::post(context_.io, [self = weak_from_this()] {
-    const auto device = self.lock();
-    if (!device) return;
-    device->idle_ = true;
-    device->idle_wake_.notify();
-  });
 }
 
 void Device::host_ended(const std::string& how) {

@@ -102,7 +102,7 @@ class Device final : public std::enable_shared_from_this<Device>,
     std::optional<Result<>> result;
   };
 
-  // device.cc: the life
+  // device.cc: the life; device_kernel_side.cc: what of it concerns the kernel
   boost::asio::awaitable<Result<>> bring_up();
   boost::asio::awaitable<Result<>> open_kernel_side();
   boost::asio::awaitable<Result<>> start_host();
@@ -201,6 +201,7 @@ class Device final : public std::enable_shared_from_this<Device>,
   std::uint64_t hosts_started_ = 0;
   std::string last_exit_;
   std::string wwn_;
+  unsigned serial_looks_ = 0;
   HostFacts facts_;
   std::map<std::string, std::uint64_t, std::less<>> counters_;
 };

@@ -13,7 +13,7 @@
 
 namespace bulkhead::supervisor {
 
-KernelLink::KernelLink(boost::asio::any_io_executor executor, std::unique_ptr<TcmUserPort> port,
+KernelLink::KernelLink(const boost::asio::any_io_executor& executor, std::unique_ptr<TcmUserPort> port,
                        std::chrono::milliseconds reply_limit)
     : reply_limit_(reply_limit),
       port_(std::move(port)),

@@ -33,7 +33,7 @@ using LinkEvent = std::variant<Announced, Resync>;
 class KernelLink {
  public:
   // A reply that nobody gave after `reply_limit` is given as a timeout.
-  KernelLink(boost::asio::any_io_executor executor, std::unique_ptr<TcmUserPort> port,
+  KernelLink(const boost::asio::any_io_executor& executor, std::unique_ptr<TcmUserPort> port,
              std::chrono::milliseconds reply_limit);
   ~KernelLink();
 

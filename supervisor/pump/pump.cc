@@ -12,23 +12,12 @@
 #include "base/doorbell.h"
 
 namespace bulkhead::supervisor {
-namespace {
-
-// The epoll tag is the client's address; its lowest bit tells the uio device from the host's doorbell.
-constexpr std::uintptr_t kUioTag = 1;
-
-std::uint64_t tag(PumpClient& client, bool uio) {
-  return reinterpret_cast<std::uintptr_t>(&client) | (uio ? kUioTag : 0);
-}
-
-}  // namespace
-
 Result<std::unique_ptr<Pump>> Pump::start(unsigned index) {
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return fail_errno(errno, "epoll_create1 for a pump");
   auto wake = make_eventfd();
   if (!wake) return std::unexpected(std::move(wake.error()));
-  epoll_event event{.events = EPOLLIN, .data = {.u64 = 0}};
+  epoll_event event{.events = EPOLLIN, .data = {.ptr = nullptr}};
   if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake->get(), &event) != 0)
     return fail_errno(errno, "watch a pump's own eventfd");
   std::unique_ptr<Pump> pump(new Pump(std::move(epoll), std::move(*wake)));
@@ -54,7 +43,7 @@ void Pump::post(std::move_only_function<void()> work) {
 }
 
 Result<> Pump::add(PumpClient& client) {
-  epoll_event event{.events = EPOLLIN, .data = {.u64 = tag(client, true)}};
+  epoll_event event{.events = EPOLLIN, .data = {.ptr = &client.uio_source_}};
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, client.uio().get(), &event) != 0)
     return fail_errno(errno, "watch a uio device");
   // What was queued before the uio device was opened never raises an event.
@@ -64,7 +53,7 @@ Result<> Pump::add(PumpClient& client) {
 
 Result<> Pump::watch_channel(PumpClient& client) {
   // Edge-triggered and never read: each ring is one wake, and nobody can make a read of ours block.
-  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.u64 = tag(client, false)}};
+  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.ptr = &client.doorbell_source_}};
   const UniqueFd& doorbell = client.path().channel()->doorbell();
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, doorbell.get(), &event) != 0)
     return fail_errno(errno, "watch a host's doorbell");
@@ -110,13 +99,13 @@ void Pump::run() {
 
 void Pump::take_events(std::span<const epoll_event> events) {
   for (const epoll_event& event : events) {
-    if (event.data.u64 == 0) {
+    const auto* source = static_cast<const PumpClient::Source*>(event.data.ptr);
+    if (source == nullptr) {
       drain_doorbell(wake_);
       continue;
     }
-    auto* client = reinterpret_cast<PumpClient*>(event.data.u64 & ~std::uint64_t{kUioTag});
-    if ((event.data.u64 & kUioTag) != 0) client->uio_event_ = true;
-    schedule(*client);
+    if (source->uio) source->client->uio_event_ = true;
+    schedule(*source->client);
   }
 }
 

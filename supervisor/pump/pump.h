@@ -24,6 +24,9 @@ namespace bulkhead::supervisor {
 // A device as its pump sees it. Owned by the device; must be removed from the pump before it dies.
 class PumpClient {
  public:
+  PumpClient() = default;
+  PumpClient(const PumpClient&) = delete;
+  PumpClient& operator=(const PumpClient&) = delete;
   [[nodiscard]] virtual DataPath& path() = 0;
   [[nodiscard]] virtual const UniqueFd& uio() = 0;
   // The kernel has unregistered the device: reads fail, no more events will come.
@@ -34,6 +37,13 @@ class PumpClient {
 
  private:
   friend class Pump;
+  // What epoll hands back: who it is for, and which of the two descriptors.
+  struct Source {
+    PumpClient* client;
+    bool uio;
+  };
+  Source uio_source_{this, true};
+  Source doorbell_source_{this, false};
   bool queued_ = false;
   bool uio_event_ = false;
 };

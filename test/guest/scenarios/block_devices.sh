@@ -129,6 +129,7 @@ read_only() {
   [ -d /mnt/ro/lost+found ] || die "the read-only file system is empty"
   umount /mnt/ro
   delete_lun ro
+  blockdev --setrw "$loop" # or whoever gets this loop device next can't write
   losetup -d "$loop"
 }
 

@@ -8,8 +8,8 @@ source /usr/lib/bulkhead-guest/helpers/conformance.sh
 
 # What initiators of Linux, Windows and ESXi do first and most. The whole suite is another scenario's business.
 readonly FAMILIES='SCSI\.(Inquiry|Mandatory|ModeSense6|Read6|Read10|Read12|Read16|ReadCapacity10|ReadCapacity16|TestUnitReady|Unmap|Write10|Write12|Write16|WriteSame10|WriteSame16)\.'
-# Tests that skip themselves on a disk as ours: they need a medium that can be removed, or physical blocks larger than logical ones.
-readonly NOT_FOR_US='^$'
+# Tests that skip themselves on a disk that refuses WRITE SAME of no blocks (WSNZ in VPD page B0h).
+readonly NOT_FOR_US='^SCSI\.WriteSame1[06]\.ZeroBlocks$'
 
 disk_of_session() { # the disk of the iSCSI session
   local place

@@ -24,6 +24,7 @@ serves_now() {
   disk=$(loopback_lun d0)
   dd if=/dev/urandom of="$disk" oflag=direct bs=1M count=4 status=none
   delete_lun d0
+  clear_targets # the loopback target too, which holds its module
   wait_until 30 status_matches '^Serving' || die "the status is still: $(status_text)"
 }
 

@@ -146,7 +146,7 @@ saved_configuration() {
   wait_state d0 serving
   wait_state d1 serving
   expect_eq "$(property d0 Size)" $((1024 * MIB)) "size of the restored LUN"
-  expect_eq "$(property d0 WWN)" "$1" "serial of the restored LUN"
+  wait_until 30 property_is d0 WWN "$1" || die "serial of the restored LUN: $(property d0 WWN), before $1"
 }
 
 start_supervisor
@@ -164,4 +164,5 @@ write_cache "$disk"
 cache_survives "$disk"
 load_stop d0
 another_file
+wait_until 30 property_matches d0 WWN '^[0-9a-f-]{36}$'
 saved_configuration "$(property d0 WWN)"

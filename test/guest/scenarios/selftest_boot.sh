@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The testbed itself: systemd is up with nothing failed, and the target's modules load and show in configfs.
+# run: by-name
 source /usr/lib/bulkhead-guest/lib.sh
 
 say "kernel $(uname -r), $(nproc) CPUs, up $(cut -d' ' -f1 /proc/uptime) s"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The testbed itself: a kernel fileio LUN made by unmodified targetcli over loopback keeps a file system's data.
+# run: by-name
 source /usr/lib/bulkhead-guest/lib.sh
 
 make_backing /scratch/f0.raw 256M

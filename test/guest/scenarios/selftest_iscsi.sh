@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The testbed itself: a kernel fileio LUN is exported by iSCSI, and an initiator in user space reads and writes it.
+# run: by-name
 source /usr/lib/bulkhead-guest/lib.sh
 
 make_backing /scratch/i0.raw 64M

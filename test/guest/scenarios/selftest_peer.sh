@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The testbed itself: Debian's tcmu-runner, brought along as the peer of comparisons, serves a user:qcow LUN.
+# run: by-name
 # peer: tcmu-runner
 source /usr/lib/bulkhead-guest/lib.sh
 

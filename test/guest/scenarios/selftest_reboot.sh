@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The testbed itself: a scenario goes on after a clean reboot and after a crash, with its disks as it left them.
+# run: by-name
 # timeout: 120
 source /usr/lib/bulkhead-guest/lib.sh
 

@@ -79,7 +79,7 @@ limits() {
   # The kernel's disk driver must have come to the same conclusions.
   local queue=/sys/block/${disk#/dev/}/queue
   expect_eq "$(cat "$queue/logical_block_size") $(cat "$queue/physical_block_size")" "512 4096" "block sizes"
-  expect_eq "$(cat "$queue/rotational") $(cat "$queue/discard_granularity")" "0 4096" "rotational and discard granularity"
+  expect_eq "$(cat "$queue/rotational") $(cat "$queue/discard_granularity")" "1 4096" "rotational and discard granularity"
   expect_eq "$(cat "$queue/write_cache")" "write back" "the cache as the disk driver sees it"
   expect_eq "$(cat /sys/block/"${disk#/dev/}"/device/scsi_disk/*/FUA)" 1 "FUA as the disk driver sees it"
 }

@@ -1,0 +1,199 @@
+#include "test/liar/lies.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <span>
+#include <sstream>
+#include <string>
+#include <string_view>
+
+#include "base/control_socket.h"
+#include "base/endian.h"
+#include "base/error.h"
+#include "base/shared_memory.h"
+#include "proto/control.pb.h"
+
+namespace bulkhead::test {
+namespace {
+
+using channel::CompletionEntry;
+using channel::CompletionsHeader;
+using channel::RequestsHeader;
+using channel::Slot;
+
+constexpr int kControlSocket = 3;  // handler-host/runtime/main.cc
+
+CompletionsHeader& completions(const SharedMemory& memory) {
+  return *reinterpret_cast<CompletionsHeader*>(memory.completions);
+}
+
+// The supervisor sleeps on an eventfd; which of ours it is does not matter, a ring too many is no lie.
+void ring_everybody() {
+  for (int fd = kControlSocket + 1; fd < 64; ++fd) {
+    std::array<char, 64> what{};
+    const std::string link = "/proc/self/fd/" + std::to_string(fd);
+    if (::readlink(link.c_str(), what.data(), what.size() - 1) < 0) continue;
+    if (std::string_view(what.data()) != "anon_inode:[eventfd]") continue;
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = ::write(fd, &one, sizeof one);
+  }
+}
+
+void complete(const SharedMemory& memory, const CompletionEntry& entry, std::uint32_t claimed = 1) {
+  CompletionsHeader& header = completions(memory);
+  const std::uint32_t head = load_relaxed(header.completion_head);
+  const std::size_t at = sizeof(CompletionsHeader) + (head & (header.slots - 1)) * sizeof(CompletionEntry);
+  store_shared(*reinterpret_cast<CompletionEntry*>(memory.completions + at), entry);
+  store_release(header.completion_head, head + claimed);
+  ring_everybody();
+}
+
+void say(std::string_view bytes, std::span<const int> fds = {}) {
+  const UniqueFd socket(::dup(kControlSocket));
+  [[maybe_unused]] const auto sent = send_packet(socket, std::as_bytes(std::span(bytes)), fds);
+}
+
+void say(const control::Message& message) {
+  say(message.SerializeAsString());
+}
+
+bool lie_in_completion(Lie lie, const SharedMemory& memory, CompletionEntry entry) {
+  switch (lie) {
+    case Lie::SlotThatDoesNotExist:
+      entry.slot = 1'000'000;
+      break;
+    case Lie::SlotNotInFlight:
+      // With one command under way, all others are free.
+      entry.slot ^= 1;
+      break;
+    case Lie::StaleGeneration:
+      --entry.generation;
+      break;
+    case Lie::ReservedBits:
+      entry.reserved = 1;
+      break;
+    case Lie::UndefinedStatus:
+      entry.scsi_status = 0x77;
+      break;
+    case Lie::TooMuchSense:
+      entry.scsi_status = 0x02;
+      entry.sense_bytes = 97;
+      break;
+    case Lie::SenseWithoutCheckCondition:
+      entry.sense_bytes = 18;
+      break;
+    case Lie::CheckConditionWithoutSense:
+      entry.scsi_status = 0x02;
+      break;
+    case Lie::MoreDataThanAsked:
+      entry.data_bytes = 1u << 30;
+      break;
+    default:
+      return false;
+  }
+  complete(memory, entry);
+  return true;
+}
+
+bool lie_on_socket(Lie lie) {
+  control::Message message;
+  switch (lie) {
+    case Lie::UnreadableMessage:
+      say("\xff\xff\xff\xff no message at all");
+      return true;
+    case Lie::HelloTwice:
+      message.mutable_hello()->set_protocol_version(1);
+      message.mutable_hello()->set_channel_version(channel::kChannelVersion);
+      say(message);
+      return true;
+    case Lie::AnswerToNothing:
+      message.mutable_done()->set_id(123'456'789);
+      say(message);
+      return true;
+    case Lie::TooLongMessage: {
+      // Not by send_packet(), which knows the limit.
+      const std::string long_one(100'000, 'x');
+      [[maybe_unused]] const ssize_t sent =
+          ::send(kControlSocket, long_one.data(), long_one.size(), MSG_NOSIGNAL);
+      return true;
+    }
+    case Lie::Descriptors: {
+      message.mutable_log()->set_level(6);
+      message.mutable_log()->set_text("a gift");
+      const int gift = STDIN_FILENO;
+      say(message.SerializeAsString(), std::span(&gift, 1));
+      return true;
+    }
+    case Lie::Flood:
+      message.mutable_log()->set_level(6);
+      message.mutable_log()->set_text("again");
+      // Ends when the supervisor ends us.
+      for (;;) say(message);
+    case Lie::ClosedSocket:
+      ::close(kControlSocket);
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+SharedMemory find_channel() {
+  SharedMemory memory;
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    auto* begin = reinterpret_cast<std::byte*>(std::stoul(line, nullptr, 16));
+    if (line.contains("/memfd:tcmu-requests")) memory.requests = begin;
+    if (line.contains("/memfd:tcmu-completions")) memory.completions = begin;
+  }
+  BULKHEAD_CHECK(memory.requests != nullptr && memory.completions != nullptr);
+  return memory;
+}
+
+CompletionEntry honest_answer(const SharedMemory& memory, std::uint64_t block) {
+  const auto& header = *reinterpret_cast<const RequestsHeader*>(memory.requests);
+  CompletionEntry entry{};
+  for (std::uint32_t i = 0; i < header.slots; ++i) {
+    Slot slot{};
+    std::memcpy(&slot, memory.requests + header.slot_offset + i * sizeof(Slot), sizeof slot);
+    const std::span<const std::uint8_t> cdb(slot.cdb);
+    if (cdb[0] != 0x28 || be32(cdb.subspan<2, 4>()) != block) continue;
+    entry.slot = i;
+    entry.generation = slot.generation;
+    entry.data_bytes = static_cast<std::uint32_t>(slot.data_bytes);
+  }
+  return entry;
+}
+
+bool tell(Lie lie, std::uint64_t block) {
+  const SharedMemory memory = find_channel();
+  const CompletionEntry honest = honest_answer(memory, block);
+  if (lie_in_completion(lie, memory, honest) || lie_on_socket(lie)) return true;
+  switch (lie) {
+    case Lie::MoreAnswersThanSlots:
+      complete(memory, honest, completions(memory).slots + 1);
+      return true;
+    case Lie::AnsweredTwice:
+      complete(memory, honest);
+      complete(memory, honest);
+      return true;
+    case Lie::WildSleepWord:
+      store_relaxed(completions(memory).host_sleep, 0xdeadbeef);
+      return false;
+    case Lie::FloodedStandardError:
+      for (int i = 0; i < 20'000; ++i)
+        std::fputs("the host says much on its standard error, line after line\n", stderr);
+      return false;
+    default:
+      return false;
+  }
+}
+
+}  // namespace bulkhead::test

@@ -1,0 +1,54 @@
+// What a hostile host says to its supervisor, from within a real one: a handler has all that its host has.
+// Each lie is told once, by a READ of the block with its number; the next host, given the same READ, answers
+// it.
+#pragma once
+
+#include <cstdint>
+
+#include "base/quantity.h"
+#include "proto/channel_abi.h"
+
+namespace bulkhead::test {
+
+enum class Lie : std::uint32_t {
+  // In a completion, one field each.
+  SlotThatDoesNotExist,
+  SlotNotInFlight,
+  StaleGeneration,
+  ReservedBits,
+  UndefinedStatus,
+  TooMuchSense,
+  SenseWithoutCheckCondition,
+  CheckConditionWithoutSense,
+  MoreDataThanAsked,
+  // In the channel's counters.
+  MoreAnswersThanSlots,
+  AnsweredTwice,
+  // On the control socket.
+  UnreadableMessage,
+  HelloTwice,
+  AnswerToNothing,
+  TooLongMessage,
+  Descriptors,
+  Flood,
+  ClosedSocket,
+  // Which hurt nobody, and so cost nothing.
+  WildSleepWord,
+  FloodedStandardError,
+  Count,
+};
+
+// The channel's memory, found among the process's mappings.
+struct SharedMemory {
+  const std::byte* requests = nullptr;
+  std::byte* completions = nullptr;
+};
+[[nodiscard]] SharedMemory find_channel();
+
+// The slot in which the READ of this block waits.
+[[nodiscard]] channel::CompletionEntry honest_answer(const SharedMemory& memory, std::uint64_t block);
+
+// True: the lie is told, and the READ is not to be answered. False: it is to be answered as usual.
+[[nodiscard]] bool tell(Lie lie, std::uint64_t block);
+
+}  // namespace bulkhead::test
