@@ -103,14 +103,14 @@ struct Logger::Shared {
   std::atomic<bool> asleep{false};
   std::atomic<bool> stop{false};
   std::atomic<bool> reopen{false};
+  std::atomic<bool> directory_changed{false};
   std::atomic<std::uint64_t> lost{0};
 
   std::mutex mutex;  // never held across a write to a sink
   std::condition_variable progress;
-  std::uint64_t written = 0;  // records taken from the queue and written; under mutex
-  bool finished = false;      // under mutex
-  bool directory_changed = false;
-  std::optional<std::string> directory;
+  std::uint64_t written = 0;             // records taken from the queue and written; under mutex
+  bool finished = false;                 // under mutex
+  std::optional<std::string> directory;  // under mutex
 };
 
 namespace {
@@ -128,18 +128,24 @@ void wait_for_ring(const UniqueFd& wake) {
 void Logger::run(const std::shared_ptr<Shared>& shared) {
   ::pthread_setname_np(::pthread_self(), "log");
   LogSinks sinks(shared->options);
-  for (;;) {
-    sinks.look_around();
-    {
+  auto follow_changes = [&] {
+    if (shared->directory_changed.exchange(false)) {
       std::unique_lock lock(shared->mutex);
-      if (std::exchange(shared->directory_changed, false)) {
-        std::optional<std::string> directory = shared->directory;
-        lock.unlock();
-        sinks.set_directory(std::move(directory));
-      }
+      std::optional<std::string> directory = shared->directory;
+      lock.unlock();
+      sinks.set_directory(std::move(directory));
     }
     if (shared->reopen.exchange(false)) sinks.open_file();
-    while (shared->queue.pop([&](const LogRecord& record) { sinks.write(record); })) {
+  };
+  // Before each record: one that was logged after a change goes where the change says.
+  auto write = [&](const LogRecord& record) {
+    follow_changes();
+    sinks.write(record);
+  };
+  for (;;) {
+    sinks.look_around();
+    follow_changes();
+    while (shared->queue.pop(write)) {
     }
     if (const std::uint64_t lost = shared->lost.exchange(0); lost > 0) {
       LogRecord record;
@@ -157,7 +163,8 @@ void Logger::run(const std::shared_ptr<Shared>& shared) {
     }
     lock.unlock();
     shared->asleep.store(true);
-    if (shared->queue.empty() && !shared->stop && !shared->reopen) wait_for_ring(shared->wake);
+    if (shared->queue.empty() && !shared->stop && !shared->reopen && !shared->directory_changed)
+      wait_for_ring(shared->wake);
     shared->asleep.store(false);
   }
 }
@@ -198,8 +205,8 @@ void Logger::set_directory(std::optional<std::string> directory) {
   {
     const std::lock_guard lock(shared_->mutex);
     shared_->directory = std::move(directory);
-    shared_->directory_changed = true;
   }
+  shared_->directory_changed = true;
   shared_->ring();
 }
 

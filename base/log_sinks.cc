@@ -117,6 +117,7 @@ bool LogSinks::to_journal(const LogRecord& record) const {
   if (record.sys_errno != 0) add("ERRNO", record.sys_errno);
   if (record.message_id.hex != nullptr) add("MESSAGE_ID", record.message_id.hex);
   std::vector<iovec> parts;
+  parts.reserve(fields.size());
   for (std::string& field : fields) parts.push_back({field.data(), field.size()});
   auto* send = options_.journal_send != nullptr ? options_.journal_send : &::sd_journal_sendv;
   return send(parts.data(), static_cast<int>(parts.size())) >= 0;

@@ -32,8 +32,9 @@ template <class T>
   const bool hexadecimal = text.starts_with("0x");
   const std::string_view digits = hexadecimal ? text.substr(2) : text;
   T value{};
-  const char* end = digits.data() + digits.size();
-  const auto [stop, trouble] = std::from_chars(digits.data(), end, value, hexadecimal ? 16 : 10);
+  const char* begin = digits.data();
+  const char* end = begin + digits.size();
+  const auto [stop, trouble] = std::from_chars(begin, end, value, hexadecimal ? 16 : 10);
   if (trouble != std::errc() || stop != end)
     return fail(Cause::BadInput, EINVAL,
                 std::string(source) + ": \"" + std::string(text) + "\" is not a number here");

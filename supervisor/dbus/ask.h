@@ -9,9 +9,9 @@
 #include <chrono>
 #include <string>
 
+#include "base/bus_handles.h"
 #include "base/error.h"
 #include "supervisor/dbus/bus_loop.h"
-#include "base/bus_handles.h"
 
 namespace bulkhead::supervisor {
 

@@ -13,8 +13,8 @@
 #include <cstdint>
 #include <string>
 
-#include "base/error.h"
 #include "base/bus_handles.h"
+#include "base/error.h"
 
 namespace bulkhead::supervisor {
 

@@ -8,11 +8,11 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "proto/bus_names.h"
 #include "supervisor/dbus/bus_loop.h"
 #include "supervisor/dbus/device_objects.h"
 #include "supervisor/dbus/handler_manager.h"
 #include "supervisor/dbus/legacy_service.h"
-#include "proto/bus_names.h"
 #include "supervisor/dbus/operator_root.h"
 #include "supervisor/model/service_model.h"
 

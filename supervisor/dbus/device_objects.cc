@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "base/log.h"
-#include "supervisor/dbus/ask.h"
 #include "proto/bus_names.h"
+#include "supervisor/dbus/ask.h"
 #include "supervisor/dbus/text.h"
 
 namespace bulkhead::supervisor {

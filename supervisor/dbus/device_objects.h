@@ -14,10 +14,10 @@
 #include <string>
 #include <vector>
 
+#include "base/bus_handles.h"
 #include "base/error.h"
 #include "supervisor/dbus/bus_loop.h"
 #include "supervisor/dbus/device_properties.h"
-#include "base/bus_handles.h"
 #include "supervisor/model/service_model.h"
 
 namespace bulkhead::supervisor {

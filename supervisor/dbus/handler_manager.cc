@@ -8,8 +8,8 @@
 #include <string_view>
 #include <utility>
 
-#include "supervisor/dbus/ask.h"
 #include "proto/bus_names.h"
+#include "supervisor/dbus/ask.h"
 #include "supervisor/dbus/text.h"
 
 namespace bulkhead::supervisor {

@@ -12,9 +12,9 @@
 #include <string>
 #include <utility>
 
+#include "base/bus_handles.h"
 #include "base/error.h"
 #include "supervisor/dbus/bus_loop.h"
-#include "base/bus_handles.h"
 #include "supervisor/model/service_model.h"
 
 namespace bulkhead::supervisor {

@@ -7,8 +7,8 @@
 #include <cerrno>
 #include <utility>
 
-#include "supervisor/dbus/ask.h"
 #include "proto/bus_names.h"
+#include "supervisor/dbus/ask.h"
 #include "supervisor/dbus/text.h"
 
 namespace bulkhead::supervisor {
@@ -130,9 +130,10 @@ boost::asio::awaitable<void> LegacyService::check(Message call, HandlerReport ha
 boost::asio::awaitable<ConfigVerdict> LegacyService::judge(const Message& call, HandlerReport handler,
                                                            std::string config) {
   if (config.size() > kLongestConfig)
-    co_return ConfigVerdict{false, fmt::format("the config string has {} bytes; at most {} are possible: use a shorter path, for "
-                                               "instance by a symbolic link",
-                                               config.size(), kLongestConfig)};
+    co_return ConfigVerdict{
+        false, fmt::format("the config string has {} bytes; at most {} are possible: use a shorter path, for "
+                           "instance by a symbolic link",
+                           config.size(), kLongestConfig)};
   if (!handler.problem.empty()) co_return ConfigVerdict{false, handler.problem};
   auto question = uid_of_sender(loop_, call);
   Result<uid_t> uid = co_await std::move(question);

@@ -9,9 +9,9 @@
 #include <memory>
 #include <string>
 
+#include "base/bus_handles.h"
 #include "base/error.h"
 #include "supervisor/dbus/bus_loop.h"
-#include "base/bus_handles.h"
 #include "supervisor/model/service_model.h"
 
 namespace bulkhead::supervisor {

@@ -7,8 +7,8 @@
 #include <fstream>
 #include <string_view>
 
-#include "supervisor/dbus/ask.h"
 #include "proto/bus_names.h"
+#include "supervisor/dbus/ask.h"
 
 namespace bulkhead::supervisor {
 namespace {

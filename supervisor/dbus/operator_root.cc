@@ -6,8 +6,8 @@
 #include <chrono>
 #include <utility>
 
-#include "supervisor/dbus/append.h"
 #include "proto/bus_names.h"
+#include "supervisor/dbus/append.h"
 #include "supervisor/dbus/text.h"
 
 namespace bulkhead::supervisor {

@@ -8,10 +8,10 @@
 #include <string>
 #include <string_view>
 
+#include "base/bus_handles.h"
 #include "base/error.h"
 #include "supervisor/dbus/bus_loop.h"
 #include "supervisor/dbus/device_objects.h"
-#include "base/bus_handles.h"
 #include "supervisor/model/service_model.h"
 
 namespace bulkhead::supervisor {

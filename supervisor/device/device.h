@@ -61,7 +61,7 @@ class Device final : public std::enable_shared_from_this<Device>,
                      private HostSession::Owner {
  public:
   Device(DeviceContext context, Pump& pump, UioDevice uio, DeviceHandler handler);
-  ~Device();
+  ~Device() override;
 
   // The whole life; returns when the device is taken down. `added`: the kernel's wait for our verdict on a
   // fresh device. A fresh device that can't be served is given up, with the error as the verdict; a used one

@@ -317,6 +317,7 @@ std::vector<HandlerReport> DeviceManager::handlers() const {
 
 std::vector<DeviceKey> DeviceManager::devices() const {
   std::vector<DeviceKey> keys;
+  keys.reserve(entries_.size());
   for (const auto& [key, entry] : entries_) keys.push_back(key);
   return keys;
 }

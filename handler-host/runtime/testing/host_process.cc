@@ -33,6 +33,7 @@ bool readable(const UniqueFd& fd, steady_clock::time_point deadline) {
 
 [[noreturn]] void become_host(int socket, int errors, std::vector<std::string>& arguments) {
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   const int null = ::open("/dev/null", O_RDWR);
@@ -145,6 +146,7 @@ void HostProcess::start(const std::string& subtype) {
   channel_.emplace(kTestSlots, kTestData);
   const std::vector<UniqueFd> fds = channel_->take_host_fds();
   std::vector<int> numbers;
+  numbers.reserve(fds.size());
   for (const UniqueFd& fd : fds) numbers.push_back(fd.get());
   Message message;
   message.mutable_start()->set_subtype(subtype);

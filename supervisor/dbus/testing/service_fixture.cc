@@ -12,6 +12,7 @@ using namespace std::chrono_literals;
 
 std::vector<DeviceKey> FakeModel::devices() const {
   std::vector<DeviceKey> keys;
+  keys.reserve(device_map.size());
   for (const auto& [key, report] : device_map) keys.push_back(key);
   return keys;
 }

@@ -145,7 +145,8 @@ def _append(path: Path, *lines: str) -> None:
 
 def _mark(text: str) -> None:
     """In the kernel's log and in the journal, so that both can be read by scenario."""
-    Path("/dev/kmsg").write_text(f"bulkhead-guest: {text}\n")
+    # One record, which has room for less than 1000 bytes.
+    Path("/dev/kmsg").write_text(f"bulkhead-guest: {' '.join(text.split())[:800]}\n")
 
 
 def main() -> None:

@@ -130,7 +130,7 @@ well
 
 stop_supervisor
 printf 'subtype: "broken"\nname "no colon" }\n' >"$MANIFESTS/broken.textproto"
-printf 'subtype: "empty"\nname: "a handler without its library"\n' >"$MANIFESTS/empty.textproto"
+printf 'subtype: "empty"\nname: "a handler without its library"\nconfig_description: "none"\n' >"$MANIFESTS/empty.textproto"
 start_supervisor
 examine
 finds "The manifest $MANIFESTS/broken.textproto is broken: " "correct it"

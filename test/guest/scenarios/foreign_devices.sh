@@ -10,7 +10,7 @@ readonly MIB=$((1 << 20))
 readonly RESPONDER=/usr/lib/bulkhead-guest/helpers/tcm_user_responder.py
 
 # uio_users UIO: processes that have it open.
-uio_users() { fuser "/dev/$1" 2>/dev/null | xargs; }
+uio_users() { fuser "/dev/$1" 2>/dev/null | xargs || true; }
 
 not_waiting_for_anybody() {
   local place uio
