@@ -149,9 +149,10 @@ SharedMemory find_channel() {
   SharedMemory memory;
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
-    auto* begin = reinterpret_cast<std::byte*>(std::stoul(line, nullptr, 16));
-    if (line.contains("/memfd:tcmu-requests")) memory.requests = begin;
-    if (line.contains("/memfd:tcmu-completions")) memory.completions = begin;
+    void* begin = nullptr;
+    std::istringstream(line) >> begin;
+    if (line.contains("/memfd:tcmu-requests")) memory.requests = static_cast<std::byte*>(begin);
+    if (line.contains("/memfd:tcmu-completions")) memory.completions = static_cast<std::byte*>(begin);
   }
   BULKHEAD_CHECK(memory.requests != nullptr && memory.completions != nullptr);
   return memory;

@@ -16,7 +16,8 @@ constexpr std::uint64_t kDeadlineUsec = 10'000'000;
 template <class T>
 T read_basic(sd_bus_message* message, char type) {
   T value{};
-  if (sd_bus_message_read_basic(message, type, static_cast<void*>(&value)) < 0) throw std::runtime_error("unreadable message");
+  if (sd_bus_message_read_basic(message, type, static_cast<void*>(&value)) < 0)
+    throw std::runtime_error("unreadable message");
   return value;
 }
 

@@ -97,7 +97,8 @@ if [ "$PHASE" = start ]; then
   headline "targetcli's saved configuration, and a reboot"
   show targetctl save
   systemctl unmask --quiet rtslib-fb-targetctl.service
-  systemctl enable --quiet rtslib-fb-targetctl.service
+  # Started too, as it is on a machine that has been booted with it: at a shutdown it takes the LUNs down while they are served.
+  within 180 systemctl enable --quiet --now rtslib-fb-targetctl.service
   reboot_into rebooted
 fi
 

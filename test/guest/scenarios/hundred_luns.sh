@@ -5,6 +5,7 @@
 # timeout: 900
 # memory: 4096
 source /usr/lib/bulkhead-guest/lib.sh
+source /usr/lib/bulkhead-guest/helpers/devices.sh
 
 LUNS=100
 milliseconds() { date +%s%3N; }
@@ -55,8 +56,10 @@ record "PSS of the supervisor" "$(awk '/^Pss:/ { print $2 }' "/proc/$(systemctl 
 say "idle $idle ms, named $named ms, serving $served ms, PSS $((pss / hosts)) KiB, private $((private / hosts)) KiB"
 
 # The last one stands for all: it was opened behind 99 others.
-disk=$(loopback_lun "lun$((LUNS - 1))")
+disk=$(hand_loopback "lun$((LUNS - 1))")
 dd if=/dev/urandom of="$disk" bs=64k count=4 oflag=direct status=none
+hand_unexport "lun$((LUNS - 1))"
+# As they came: by hand. rtslib knows of one device under an HBA.
+for ((i = 0; i < LUNS; i++)); do within 60 rmdir "$TARGET/core/user_7/lun$i"; done
+expect_nothing_left
 stop_supervisor
-for ((i = 0; i < LUNS; i++)); do echo 0 >"$TARGET/core/user_7/lun$i/action/block_dev"; done
-clear_targets || true
