@@ -45,6 +45,9 @@ other_host=$(property other HostPid)
 load_start other "$other"
 load_flows other "$other"
 
+# The kernel's own unit attention, of the second LUN.
+read_block 1 >/dev/null
+
 ended 'completion for a slot that does not exist'
 ended 'completion for a slot that is not in flight'
 ended 'completion with a stale generation'

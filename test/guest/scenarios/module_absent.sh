@@ -24,7 +24,9 @@ serves_now() {
   disk=$(loopback_lun d0)
   dd if=/dev/urandom of="$disk" oflag=direct bs=1M count=4 status=none
   delete_lun d0
-  clear_targets # the loopback target too, which holds its module
+  # The loopback target too, and the fabric's folder, which holds its module.
+  clear_targets
+  rmdir "$TARGET/loopback"
   wait_until 30 status_matches '^Serving' || die "the status is still: $(status_text)"
 }
 
