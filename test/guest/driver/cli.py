@@ -184,7 +184,8 @@ def _parser() -> argparse.ArgumentParser:
     build = commands.add_parser("build", parents=[images], help="build what is missing of the images")
     build.set_defaults(run=_build)
     run = commands.add_parser("run", parents=[running], help="boot and run scenarios",
-                              description="Names may be shell patterns; 'all' is every scenario.")
+                              description="Names may be shell patterns; 'all' is every scenario, "
+                                          "'kernel-dependent' leaves out those that need no second kernel.")
     run.add_argument("scenario", nargs="+", metavar="SCENARIO")
     run.set_defaults(run=_run)
     shell = commands.add_parser("shell", parents=[machine], help="a shell on the guest's serial console")

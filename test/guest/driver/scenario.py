@@ -24,6 +24,7 @@ class Scenario:
     file: Path
     description: str = ""
     by_name: bool = False                                     # "run: by-name", left out of "all": benchmarks, soaks
+    once: bool = False                                        # "run: once", left out of "kernel-dependent"
     own_boot: bool = False                                    # "boot: own"
     kernels: list[str] = field(default_factory=lambda: list(KERNELS))  # "kernels: 6.12"
     timeout: float | None = None                              # "timeout: 600", seconds per phase
@@ -42,16 +43,17 @@ def scenarios(directory: Path = SCENARIOS) -> list[Scenario]:
 
 def chosen(patterns: list[str], directory: Path = SCENARIOS) -> list[Scenario]:
     """In the order of the patterns, each scenario once. A pattern is a name or a shell pattern; "all" is every one but those that
-    want to be called by name."""
+    want to be called by name, "kernel-dependent" those of them of which a second kernel may think otherwise."""
     files = sorted(directory.glob("*.sh"))
     picked: dict[str, Scenario] = {}
     for pattern in patterns:
         # Only these are read: a mistake in one scenario's header stops nobody else's work.
-        matching = [_read(file) for file in files if pattern == "all" or fnmatch.fnmatchcase(file.stem, pattern)]
+        group = pattern in ("all", "kernel-dependent")
+        matching = [_read(file) for file in files if group or fnmatch.fnmatchcase(file.stem, pattern)]
         if not matching:
             raise Failure(f"there is no scenario {pattern}", "guest list names them all")
         for one in matching:
-            if pattern != "all" or not one.by_name:
+            if not group or not (one.by_name or (one.once and pattern == "kernel-dependent")):
                 picked.setdefault(one.name, one)
     return list(picked.values())
 
@@ -79,7 +81,8 @@ def _read(file: Path) -> Scenario:
 def _apply(scenario: Scenario, key: str, value: str) -> None:
     match key:
         case "run":
-            scenario.by_name = _one_of(value, ["by-name"]) == "by-name"
+            scenario.by_name = _one_of(value, ["by-name", "once"]) == "by-name"
+            scenario.once = value == "once"
         case "boot":
             scenario.own_boot = _one_of(value, ["own"]) == "own"
         case "kernels":

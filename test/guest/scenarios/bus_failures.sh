@@ -4,6 +4,7 @@
 # with a message that says who or what is in the way and what to do. Without any bus the supervisor starts and serves.
 # boot: own
 # timeout: 600
+# run: once
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
 

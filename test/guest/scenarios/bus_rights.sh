@@ -3,6 +3,7 @@
 # opens nothing, everything else is refused, even where tcmu-runner's old policy file was left behind. As root, Restart
 # replaces the host under load without an error, Hold makes I/O wait and Resume lets it go on.
 # timeout: 600
+# run: once
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/bus.sh
 

@@ -3,6 +3,7 @@
 # checks it before; with a message in the journal that names the input, the reason and the remedy; by CheckConfig, and so by
 # targetcli, where the config string alone shows it; and it leaves nothing behind. Odd but good ones are accepted.
 # timeout: 900
+# run: once
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
 

@@ -4,6 +4,7 @@
 # boot: own
 # peer: tcmu-runner
 # timeout: 900
+# run: once
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/bus.sh
 

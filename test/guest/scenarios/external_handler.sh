@@ -3,6 +3,7 @@
 # that never answers holds up nobody else), and it goes with its process. Its LUN is its own business: the supervisor
 # neither answers the kernel's netlink event nor opens the uio device. An installed handler can't be replaced.
 # timeout: 600
+# run: once
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A cold start beside 100 LUNs that are there already: when the name is on the bus, when all are served, memory per host;
 # beside an idle daemon's start. The LUN that was opened last answers at the end.
+# run: by-name
 # boot: own
 # timeout: 900
 # memory: 4096

@@ -2,6 +2,7 @@
 # A LUN by iSCSI, as storage hosts export it: the kernel's initiator logs in, xfs keeps its data while the LUN's host is
 # killed, and the tests of libiscsi's suite for the commands that every initiator needs pass, each run alone.
 # timeout: 900
+# run: once
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
 source /usr/lib/bulkhead-guest/helpers/conformance.sh

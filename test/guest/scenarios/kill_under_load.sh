@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # The promise: a host killed under load, again and again, costs its own LUN a stall and no error, and the other LUN
-# nothing. Both LUNs are under verified O_DIRECT load; the victim's host is killed by SIGKILL ten times.
+# nothing. Both LUNs are under verified O_DIRECT load; the victim's host is killed by SIGKILL six times.
 # timeout: 600
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/bus.sh
 source /usr/lib/bulkhead-guest/helpers/load.sh
 
-KILLS=10
+KILLS=6
 
 commands_answered() { tcmuctl list --json | jq --arg n "$1" '[.[] | select(.Name == $n) | .Commands | add] | add'; }
 serving() { [ "$(property "$1" State)" = serving ]; }

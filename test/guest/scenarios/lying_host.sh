@@ -2,6 +2,7 @@
 # A host that lies to the supervisor, in every field of the channel and on the control socket: it is ended with the rule that
 # it broke as the named reason, the command goes to the next host, and the other LUN notices nothing.
 # timeout: 600
+# run: once
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
 source /usr/lib/bulkhead-guest/helpers/load.sh

@@ -3,6 +3,7 @@
 # rename, rotated), and its lock, so that it and the supervisor never run at once, whichever comes second.
 # peer: tcmu-runner
 # timeout: 500
+# run: once
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/bus.sh
 

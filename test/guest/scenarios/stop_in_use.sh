@@ -55,7 +55,7 @@ for _ in 1 2; do
 done
 
 say "== systemctl restart"
-for _ in 1 2 3; do
+for _ in 1 2; do
   old=("$(host_pid d0)" "$(host_pid d1)")
   within 90 systemctl restart "$SUPERVISOR" || die "systemctl restart does not end"
   for pid in "${old[@]}"; do wait_until 10 gone "$pid" || die "a host outlives the restart"; done
