@@ -147,9 +147,11 @@ start_peer_runner() {
   [ -e /etc/tcmu/tcmu.conf ] || : >/etc/tcmu/tcmu.conf
   cp "$home/etc/dbus-1/system.d/tcmu-runner.conf" /etc/dbus-1/system.d/peer-tcmu-runner.conf
   busctl --quiet call org.freedesktop.DBus / org.freedesktop.DBus ReloadConfig
-  within 120 systemd-run --quiet --collect --unit="$PEER" --property=Type=dbus --property=BusName="$BUS_NAME" \
+  # Without BusName=: systemd refuses a second unit with a name that the supervisor's has, once it has loaded that.
+  within 120 systemd-run --quiet --collect --unit="$PEER" --property=Type=exec \
     --property=LimitNOFILE=1000000 --setenv=LD_LIBRARY_PATH="$home/usr/lib/x86_64-linux-gnu" \
-    "$home/usr/bin/tcmu-runner" --handler-path "$handlers" --tcmu-log-dir /var/log/peer || {
+    "$home/usr/bin/tcmu-runner" --handler-path "$handlers" --tcmu-log-dir /var/log/peer &&
+    wait_until 60 bus_name_owned || {
     show_unit "$PEER"
     die "tcmu-runner does not start"
   }

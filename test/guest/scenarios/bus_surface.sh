@@ -94,7 +94,8 @@ for kind in read write; do
   [ $((commands_then - commands)) -ge 16 ] || die "16 x $kind: counted $((commands_then - commands))"
   [ $((bytes_then - bytes)) -ge 65536 ] || die "64 KiB of $kind: counted $((bytes_then - bytes)) bytes"
 done
-expect_eq "$(property d0 Errors | jq add)" 0 "errors"
+# Of other kinds there may be some: newer kernels ask for pages and commands that a plain disk refuses.
+expect_eq "$(property d0 Errors | jq '.read + .write')" 0 "errors of reads and writes"
 [ "$(property d0 LatencyUsec | jq .max)" -gt 0 ] || die "no latency was measured"
 sg_raw -r 512 "$disk" 28 00 ff ff ff f0 00 00 01 00 >/dev/null 2>&1 && die "a read past the end succeeded"
 property d0 ErrorsBySense | jq -e '."illegal request" >= 1' >/dev/null || die "a refused read is not counted"
