@@ -128,10 +128,13 @@ Outcome<> check(const Arguments& arguments) {
 Outcome<> doctor(const Arguments& arguments) {
   BusFacts facts = ask_bus(arguments.bus_address);
   Root root = arguments.root;
+  // Whoever owns the name and answers as no supervisor does is another daemon.
+  const bool ours = facts.inventory || facts.owner_mute;
+  const std::optional<std::uint32_t> supervisor = ours ? facts.owner_pid : std::nullopt;
   Findings findings;
   for (Findings some : {check_kernel(root), check_programs(root), check_handlers(root),
                         check_policy_file(root), check_activation_file(root), check_unit(root),
-                        check_lock(root, facts.owner_pid), check_bus(facts), check_inventory(facts)})
+                        check_lock(root, supervisor), check_bus(facts), check_inventory(facts)})
     findings.insert(findings.end(), some.begin(), some.end());
   fmt::print("{}", findings_view(findings, colors()));
   if (has_problem(findings)) return std::unexpected(Failure{ExitCode::Problems, ""});

@@ -8,7 +8,7 @@
 source /usr/lib/bulkhead-guest/lib.sh
 
 ROUNDS=3
-SECONDS_EACH=6
+SECONDS_EACH=4
 mkdir -p /ram && mount -t tmpfs -o size=400M none /ram
 dd if=/dev/urandom of=/ram/disk.raw bs=1M count=256 status=none
 
