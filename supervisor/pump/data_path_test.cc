@@ -426,6 +426,25 @@ TEST_F(DataPathTest, DataAreaThatVanishedCostsOnlyTheCommand) {
   EXPECT_EQ(stats->errors[static_cast<std::size_t>(AnswerError::HardwareError)].get(), 1u);
 }
 
+TEST_F(DataPathTest, RingThatSomebodyElseResetIsReportedAndAnswersAreKeptOutOfIt) {
+  FakeHost& host = start_host();
+  auto first = kernel.queue(kRead10, FakeKernel::Data::In, 4096);
+  turn();
+  host.answer(*host.next(), 0, 4096);
+  turn();
+  ASSERT_TRUE(kernel.finished(*first));
+  kernel.queue(kRead10, FakeKernel::Data::In, 4096);
+  turn();
+  auto slot = host.next();
+  ASSERT_TRUE(slot);
+  kernel.reset();
+  auto fresh = kernel.queue(kRead10, FakeKernel::Data::In, 4096);
+  host.answer(*slot, 0, 4096);
+  turn();
+  EXPECT_NE(ring_error.find("the ring was reset"), std::string::npos) << ring_error;
+  EXPECT_FALSE(kernel.finished(*fresh));
+}
+
 TEST_F(DataPathTest, MalformedRingIsReportedOnce) {
   ASSERT_TRUE(kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0));
   std::memset(kernel.region().data() + 128, 0, 4);

@@ -72,8 +72,9 @@ std::uint32_t CommandRing::load_head() const {
   return load_acquire(object_at<std::uint32_t>(region_, offsetof(kernel::Mailbox, head)));
 }
 
-std::uint32_t CommandRing::load_tail() const {
-  return load_relaxed(object_at<std::uint32_t>(region_, offsetof(kernel::Mailbox, tail)));
+// The tail is ours alone, but for the kernel's action/reset_ring, which tells nobody (tcmu_reset_ring).
+bool CommandRing::was_reset() const {
+  return load_relaxed(object_at<std::uint32_t>(region_, offsetof(kernel::Mailbox, tail))) != published_;
 }
 
 std::uint32_t CommandRing::after(std::uint32_t at, std::uint32_t length) const {
@@ -123,9 +124,7 @@ Result<RingCommand> CommandRing::parse_command(const Entry& entry) const {
 Result<std::optional<RingCommand>> CommandRing::peek() {
   const std::uint32_t head = load_head();
   if (head >= ring_bytes_ || head % 8 != 0) return malformed(head, "head outside of the ring");
-  // The tail is ours alone, but for the kernel's action/reset_ring, which tells nobody (tcmu_reset_ring).
-  if (load_tail() != published_)
-    return malformed(published_, "the tail was moved by somebody else: the ring was reset");
+  if (was_reset()) return malformed(published_, "the tail was moved by somebody else: the ring was reset");
   while (next_ != head) {
     auto entry = entry_at(next_);
     if (!entry) return std::unexpected(std::move(entry.error()));
@@ -158,6 +157,9 @@ bool CommandRing::is_command(std::uint32_t at) const {
 }
 
 void CommandRing::answer(const RingAnswer& answer) {
+  // Its command has been ended, and other entries lie where it was: their bytes are no lengths to walk by.
+  // peek() tells.
+  if (was_reset()) return;
   auto step = [this] {
     const auto len_op = read_field<std::uint32_t>(region_, std::size_t{ring_offset_} + tail_);
     tail_ = after(tail_, length_of(len_op));
@@ -180,10 +182,11 @@ void CommandRing::answer(const RingAnswer& answer) {
 }
 
 bool CommandRing::publish() {
+  if (was_reset()) return false;
   // Entries without an answer of their own would keep the tail from ever meeting the head of an idle ring.
   while (tail_ != next_ && !is_command(tail_))
     tail_ = after(tail_, length_of(read_field<std::uint32_t>(region_, std::size_t{ring_offset_} + tail_)));
-  if (tail_ == published_ || load_tail() != published_) return false;
+  if (tail_ == published_) return false;
   published_ = tail_;
   store_release(object_at<std::uint32_t>(region_, offsetof(kernel::Mailbox, tail)), tail_);
   return true;

@@ -78,7 +78,7 @@ class CommandRing {
   [[nodiscard]] std::uint32_t after(std::uint32_t at, std::uint32_t length) const;
   [[nodiscard]] bool is_command(std::uint32_t at) const;
   [[nodiscard]] std::uint32_t load_head() const;
-  [[nodiscard]] std::uint32_t load_tail() const;
+  [[nodiscard]] bool was_reset() const;
 
   std::span<std::byte> region_;
   std::uint32_t ring_offset_ = 0;

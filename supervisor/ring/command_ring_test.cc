@@ -57,6 +57,23 @@ TEST(CommandRing, CommandIsCopiedOutWithCdbLengthAndSegments) {
   EXPECT_EQ(t.segments[2].bytes, 10000u - 8192u);
 }
 
+TEST(CommandRing, AResetBehindOurBackIsNoticedAndNothingIsWrittenAnyMore) {
+  TestRing t;
+  ASSERT_TRUE(t.kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0));
+  t.answer_good(t.take()->id);
+  ASSERT_TRUE(t.kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0));
+  const auto under_way = t.take();
+  t.kernel.reset();
+  const auto fresh = t.kernel.queue(kRead10, FakeKernel::Data::In, 4096);
+  const std::vector<std::byte> before(t.kernel.region().begin(), t.kernel.region().begin() + 4096);
+  t.answer_good(under_way->id);
+  EXPECT_TRUE(std::equal(before.begin(), before.end(), t.kernel.region().begin()));
+  EXPECT_FALSE(t.kernel.finished(*fresh));
+  const auto next = t.ring.peek();
+  ASSERT_FALSE(next);
+  EXPECT_NE(next.error().what.find("the ring was reset"), std::string::npos) << next.error().what;
+}
+
 TEST(CommandRing, AnswerReachesItsCommandWhenGivenOutOfOrder) {
   TestRing t;
   auto first = t.kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0);

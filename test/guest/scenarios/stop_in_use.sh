@@ -75,6 +75,14 @@ for _ in 1 2 3; do
   both_have_one_host
 done
 
+say "== somebody else resets the rings"
+main=$(main_pid)
+for lun in "${luns[@]}"; do echo 1 >"$(device_of "$lun")/action/reset_ring"; done
+wait_until 60 journal_has 'the ring was reset; it is reset and opened anew' || die "the reset is not noticed"
+both_flow
+expect_eq "$(main_pid)" "$main" "the supervisor's pid"
+both_have_one_host
+
 for lun in "${luns[@]}"; do load_stop "$lun"; done
 [ "$(systemctl show --value --property=NRestarts "$SUPERVISOR")" -ge 3 ] || die "systemd did not restart the daemon by itself"
 # Nothing that the initiator's kernel calls an error.
