@@ -21,8 +21,9 @@ namespace bulkhead::supervisor {
 struct BusOptions {
   std::string address = bus::kDefaultAddress;  // of the message bus
   std::string version;                         // shown as Manager1.Version
-  // For an external handler's CheckConfig: just below the 25 s after which its client gives up.
-  std::chrono::microseconds forward_deadline = std::chrono::seconds(24);
+  // For an external handler's CheckConfig: below the 25 s after which its client gives up, with room for
+  // a machine under load: a client that waits in vain never hears why.
+  std::chrono::microseconds forward_deadline = std::chrono::seconds(20);
 };
 
 // What becomes of the service's name. Called on the control thread, never from within the calls of
