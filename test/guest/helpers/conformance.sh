@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Single tests of libiscsi's suite against an iSCSI LUN. Sourced after lib.sh.
+# Tests of libiscsi's suite against an iSCSI LUN, one by one. Sourced after lib.sh.
 #
 # A test passes if CUnit's summary says so and the test's own part of the output has no [SKIPPED] line.
 
@@ -31,3 +31,25 @@ conformance_reason() {
   reason=$(grep -m1 -E "$1" <<<"$2" | sed -E 's/^ *(\[[A-Z]+\]|[0-9]+\.) *//; s/[[:space:]]+/ /g' || true)
   printf '%s' "${reason:-$(tail -n 1 <<<"$2")}"
 }
+
+# conformance_run URL FILE: all tests; a line each of name, verdict, reason, to the file and to the log.
+conformance_run() {
+  local name
+  : >"$2"
+  while read -r name; do
+    printf '%s\t%s\n' "$name" "$(conformance_test "$name" "$1")" | tee -a "$2"
+  done < <(conformance_families)
+}
+
+# conformance_count VERDICT FILE
+conformance_count() { grep -cP "^[^\t]+\t$1\t" "$2" || true; }
+
+# conformance_compare FILE: whether the verdicts are those expected; prints what differs. Lines of the expectation: name,
+# verdict, why it is not "pass".
+conformance_compare() {
+  diff --unchanged-line-format= --old-line-format='expected: %L' --new-line-format='got:      %L' \
+    <(grep -v '^#' /usr/lib/bulkhead-guest/helpers/conformance.tsv | cut -f1,2) <(cut -f1,2 "$1")
+}
+
+# conformance_side_by_side FILE...: passed/failed/skipped per suite, then every test whose verdicts differ.
+conformance_side_by_side() { python3 /usr/lib/bulkhead-guest/helpers/side_by_side.py "$@"; }

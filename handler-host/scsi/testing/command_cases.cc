@@ -1,0 +1,107 @@
+#include "handler-host/scsi/testing/command_cases.h"
+
+#include <vector>
+
+namespace bulkhead::scsi::testing {
+namespace {
+
+constexpr Lba kInside{8};
+constexpr Lba kLast{63};
+constexpr BlockCount kTwo{2};
+
+Bytes zeroes(std::size_t count) {
+  return Bytes(count, 0);
+}
+
+// MODE PARAMETER header and the Caching page: WCE stays as it is.
+Bytes mode_list(std::size_t header_bytes) {
+  Bytes list(header_bytes + 20);
+  list[header_bytes] = 0x08;
+  list[header_bytes + 1] = 18;
+  list[header_bytes + 2] = 0x04;
+  return list;
+}
+
+std::vector<CommandCase> make_cases() {
+  return {
+      {.opcode = 0x00, .good = {zeroes(6)}},
+      {.opcode = 0x03, .good = {{0x03, 0, 0, 0, 18, 0}}, .data_in_bytes = 18},
+      {.opcode = 0x08, .good = {read6(8, 2)}, .data_in_bytes = 1024, .beyond_end = Sent{read6(63, 2)}},
+      {.opcode = 0x0a,
+       .good = {write6(8, 2), zeroes(1024)},
+       .beyond_end = Sent{write6(63, 2), zeroes(1024)},
+       .too_little_data = Sent{write6(8, 2), zeroes(1023)}},
+      {.opcode = 0x12, .good = {inquiry_of(36)}, .data_in_bytes = 36},
+      {.opcode = 0x15,
+       .good = {{0x15, 0x10, 0, 0, 24, 0}, mode_list(4)},
+       .too_little_data = Sent{{0x15, 0x10, 0, 0, 24, 0}, zeroes(23)}},
+      {.opcode = 0x1a, .good = {{0x1a, 0, 0x3f, 0, 255, 0}}, .data_in_bytes = 12 + 12 + 20 + 12 + 12},
+      {.opcode = 0x1b, .good = {{0x1b, 0, 0, 0, 1, 0}}},
+      {.opcode = 0x25, .good = {{0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0}}, .data_in_bytes = 8},
+      {.opcode = 0x28,
+       .good = {read10(kInside, kTwo)},
+       .data_in_bytes = 1024,
+       .beyond_end = Sent{read10(kLast, kTwo)}},
+      {.opcode = 0x2a,
+       .good = {write10(kInside, kTwo), zeroes(1024)},
+       .beyond_end = Sent{write10(kLast, kTwo), zeroes(1024)},
+       .too_little_data = Sent{write10(kInside, kTwo), zeroes(1023)}},
+      {.opcode = 0x35,
+       .good = {{0x35, 0, 0, 0, 0, 8, 0, 0, 2, 0}},
+       .beyond_end = Sent{{0x35, 0, 0, 0, 0, 63, 0, 0, 2, 0}}},
+      {.opcode = 0x41,
+       .good = {write_same10(kInside, kTwo), zeroes(512)},
+       .beyond_end = Sent{write_same10(kLast, kTwo), zeroes(512)},
+       .too_little_data = Sent{write_same10(kInside, kTwo), zeroes(511)}},
+      {.opcode = 0x42,
+       .good = {unmap_cdb(24), unmap_list({{8, 2}})},
+       .beyond_end = Sent{unmap_cdb(24), unmap_list({{63, 2}})},
+       .too_little_data = Sent{unmap_cdb(24), zeroes(23)}},
+      {.opcode = 0x55,
+       .good = {{0x55, 0x10, 0, 0, 0, 0, 0, 0, 28, 0}, mode_list(8)},
+       .too_little_data = Sent{{0x55, 0x10, 0, 0, 0, 0, 0, 0, 28, 0}, zeroes(27)}},
+      {.opcode = 0x5a,
+       .good = {{0x5a, 0, 0x3f, 0, 0, 0, 0, 1, 0, 0}},
+       .data_in_bytes = 16 + 12 + 20 + 12 + 12},
+      {.opcode = 0x88,
+       .good = {read16(kInside, kTwo)},
+       .data_in_bytes = 1024,
+       .beyond_end = Sent{read16(kLast, kTwo)}},
+      {.opcode = 0x8a,
+       .good = {write16(kInside, kTwo), zeroes(1024)},
+       .beyond_end = Sent{write16(kLast, kTwo), zeroes(1024)},
+       .too_little_data = Sent{write16(kInside, kTwo), zeroes(1023)}},
+      {.opcode = 0x91,
+       .good = {{0x91, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 2, 0, 0}},
+       .beyond_end = Sent{{0x91, 0, 0, 0, 0, 0, 0, 0, 0, 63, 0, 0, 0, 2, 0, 0}}},
+      {.opcode = 0x93,
+       .good = {write_same16(kInside, kTwo), zeroes(512)},
+       .beyond_end = Sent{write_same16(kLast, kTwo), zeroes(512)},
+       .too_little_data = Sent{write_same16(kInside, kTwo), zeroes(511)}},
+      {.opcode = 0x9e,
+       .service_action = 0x10,
+       .good = {{0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0}},
+       .data_in_bytes = 32},
+      {.opcode = 0xa3,
+       .service_action = 0x0c,
+       .good = {{0xa3, 0x0c, 0x01, 0x28, 0, 0, 0, 0, 0, 64, 0, 0}},
+       .data_in_bytes = 4 + 10},
+      {.opcode = 0xa8,
+       .good = {read12(kInside, kTwo)},
+       .data_in_bytes = 1024,
+       .beyond_end = Sent{read12(kLast, kTwo)}},
+      {.opcode = 0xaa,
+       .good = {write12(kInside, kTwo), zeroes(1024)},
+       .beyond_end = Sent{write12(kLast, kTwo), zeroes(1024)},
+       .too_little_data = Sent{write12(kInside, kTwo), zeroes(1023)}},
+  };
+}
+
+}  // namespace
+
+std::span<const CommandCase> command_cases() {
+  static const std::vector<CommandCase> cases = make_cases();
+  return cases;
+}
+
+}  // namespace bulkhead::scsi::testing
