@@ -11,23 +11,31 @@ source /usr/lib/bulkhead-guest/helpers/conformance.sh
 mkdir -p /etc/rtslib-fb-target/pr
 make_backing /scratch/c0.raw 64M
 
-run_against() { # run_against WHO
-  say "== $1"
-  conformance_run "$(iscsi_export c0)" "$FILES/$1.tsv"
+fresh_lun() {
+  clear_targets >&2
+  case $WHO in
+    bulkhead) create_lun file c0 64M /scratch/c0.raw >&2 ;;
+    tcmu-runner) create_lun qcow c0 64M /scratch/c0.raw >&2 ;;
+    fileio) targetcli_run /backstores/fileio create name=c0 file_or_dev=/scratch/c0.raw write_back=false >&2 ;;
+  esac
+  iscsi_export c0
+}
+
+run_against() {
+  say "== $WHO"
+  conformance_run "$FILES/$WHO.tsv"
   clear_targets
 }
 
+WHO=bulkhead
 start_supervisor
-create_lun file c0 64M /scratch/c0.raw
-run_against bulkhead
+run_against
 stop_supervisor
-
+WHO=tcmu-runner
 start_peer_runner qcow
-create_lun qcow c0 64M /scratch/c0.raw
-run_against tcmu-runner
+run_against
 stop_peer_runner
-
-targetcli_run /backstores/fileio create name=c0 file_or_dev=/scratch/c0.raw write_back=false
-run_against fileio
+WHO=fileio
+run_against
 
 conformance_side_by_side "$FILES"/{tcmu-runner,fileio,bulkhead}.tsv | tee "$FILES/side-by-side.md"
