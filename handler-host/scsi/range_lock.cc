@@ -14,12 +14,16 @@ RangeLock::~RangeLock() {
   BULKHEAD_CHECK(sections_ == 0);
 }
 
-bool RangeLock::acquire(Section& section, BlockRange range, Waiter& waiter) {
+bool RangeLock::acquire(Section& section, BlockRange range, Waiter& waiter, Mode mode) {
   BULKHEAD_CHECK(section.idle());
   section.range_ = range;
+  section.mode_ = mode;
   section.blockers_ = 0;
-  for (const Section* other = oldest_; other != nullptr; other = other->later_)
-    if (other->overlaps(section)) ++section.blockers_;
+  if (mode == Mode::Exclusive) ++exclusive_sections_;
+  if (exclusive_sections_ > 0) {
+    for (const Section* other = oldest_; other != nullptr; other = other->later_)
+      if (other->excludes(section)) ++section.blockers_;
+  }
 
   section.waiter_ = &waiter;
   section.earlier_ = newest_;
@@ -35,12 +39,14 @@ void RangeLock::unlink(Section& section) {
   (section.earlier_ != nullptr ? section.earlier_->later_ : oldest_) = section.later_;
   (section.later_ != nullptr ? section.later_->earlier_ : newest_) = section.earlier_;
   --sections_;
+  if (section.mode_ == Mode::Exclusive) --exclusive_sections_;
 }
 
 void RangeLock::release(Section& section) {
   BULKHEAD_CHECK(section.held());
-  for (Section* other = section.later_; other != nullptr; other = other->later_) {
-    if (!section.overlaps(*other)) continue;
+  Section* const later = exclusive_sections_ > 0 ? section.later_ : nullptr;
+  for (Section* other = later; other != nullptr; other = other->later_) {
+    if (!section.excludes(*other)) continue;
     if (--other->blockers_ > 0) continue;
     other->state_ = Section::State::Held;
     other->next_ready_ = nullptr;

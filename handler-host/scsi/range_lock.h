@@ -9,13 +9,17 @@
 // a section is released only after its command was completed). A section is exclusive among sections, which
 // is also what a command that compares and then writes needs.
 //
-// Reads take no section. A read beside an overlapping write that is not answered yet may return, block by
-// block, the old or the new content, which is what SCSI promises; once a write is answered every later read
-// returns it, because the handler has it then. Waiting would cost readers latency and would promise nothing
-// more.
+// Sections may be shared: two of them that overlap do hold at the same time. All the rest of the rule is the
+// same, so those who share can't starve one who does not.
+//
+// Reads take no section among the changes. A read beside an overlapping write that is not answered yet may
+// return, block by block, the old or the new content, which is what SCSI promises; once a write is answered
+// every later read returns it, because the handler has it then. Waiting would cost readers latency and would
+// promise nothing more. WRITE ATOMIC alone promises more: it has a second lock, which reads share
+// (write_atomic.cc).
 //
 // Memory: none but the Sections, which the callers own. Time: acquire and release look at the sections under
-// way. Threads: one.
+// way, but at none while all of them are shared. Threads: one.
 #pragma once
 
 #include <cstddef>
@@ -35,6 +39,8 @@ struct BlockRange {
 
 class RangeLock {
  public:
+  enum class Mode : std::uint8_t { Exclusive, Shared };
+
   class Waiter {
    public:
     // The section is held now. May acquire and release sections, also this one.
@@ -57,14 +63,17 @@ class RangeLock {
    private:
     friend class RangeLock;
     enum class State : std::uint8_t { Idle, Waiting, Held };
-    [[nodiscard]] bool overlaps(const Section& other) const { return range_.overlaps(other.range_); }
+    [[nodiscard]] bool excludes(const Section& other) const {
+      return (mode_ == Mode::Exclusive || other.mode_ == Mode::Exclusive) && range_.overlaps(other.range_);
+    }
 
     BlockRange range_;
+    Mode mode_ = Mode::Exclusive;
     Section* earlier_ = nullptr;
     Section* later_ = nullptr;
     Section* next_ready_ = nullptr;
     Waiter* waiter_ = nullptr;
-    std::uint32_t blockers_ = 0;  // earlier overlapping sections still there
+    std::uint32_t blockers_ = 0;  // earlier sections still there that this one excludes
     State state_ = State::Idle;
   };
 
@@ -74,7 +83,7 @@ class RangeLock {
   RangeLock& operator=(const RangeLock&) = delete;
 
   // True: held at once. False: waiter.granted() is called when it is, from within some release().
-  [[nodiscard]] bool acquire(Section& section, BlockRange range, Waiter& waiter);
+  [[nodiscard]] bool acquire(Section& section, BlockRange range, Waiter& waiter, Mode mode = Mode::Exclusive);
   // Of a held section. Grants what waited for it, oldest first, before it returns, unless a release is
   // already under way on this stack: then that one does, so a chain of waiters does not become a deep stack.
   void release(Section& section);
@@ -90,6 +99,7 @@ class RangeLock {
   Section* first_ready_ = nullptr;
   Section* last_ready_ = nullptr;
   std::size_t sections_ = 0;
+  std::size_t exclusive_sections_ = 0;
   bool granting_ = false;
 };
 

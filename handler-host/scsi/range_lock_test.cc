@@ -4,9 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
 #include <deque>
 #include <functional>
+#include <utility>
 #include <vector>
 
 namespace bulkhead::scsi {
@@ -14,6 +14,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using Mode = RangeLock::Mode;
 
 struct Probe final : RangeLock::Waiter {
   void granted() noexcept override {
@@ -34,9 +35,9 @@ class RangeLockTest : public ::testing::Test {
     made.log = &granted;
     return made;
   }
-  Probe& acquire(BlockRange range) {
+  Probe& acquire(BlockRange range, Mode mode = Mode::Exclusive) {
     Probe& made = probe();
-    (void)lock.acquire(made.section, range, made);
+    (void)lock.acquire(made.section, range, made, mode);
     return made;
   }
   // Each round releases at least the oldest.
@@ -129,18 +130,53 @@ TEST_F(RangeLockTest, AGrantedWaiterMayTakeAnotherSectionBeforeTheReleaseReturns
   EXPECT_TRUE(second.section.held());
 }
 
-// Every sequence of six calls over three blocks: acquire any range, release any held section. After each call
-// exactly those sections hold that no earlier overlapping one precedes, and exactly the ones that became so
-// were called back, oldest first.
+TEST_F(RangeLockTest, SharedSectionsHoldTogether) {
+  EXPECT_TRUE(acquire({0, 8}, Mode::Shared).section.held());
+  EXPECT_TRUE(acquire({4, 12}, Mode::Shared).section.held());
+  EXPECT_THAT(granted, IsEmpty());
+}
+
+TEST_F(RangeLockTest, AnExclusiveSectionWaitsForAllThatShareBeforeIt) {
+  Probe& first = acquire({0, 8}, Mode::Shared);
+  Probe& second = acquire({0, 8}, Mode::Shared);
+  Probe& alone = acquire({4, 5});
+  lock.release(second.section);
+  EXPECT_FALSE(alone.section.held());
+  lock.release(first.section);
+  EXPECT_TRUE(alone.section.held());
+}
+
+TEST_F(RangeLockTest, ThoseWhoShareDoNotOvertakeAWaitingExclusiveSectionAndAreGrantedTogether) {
+  Probe& first = acquire({0, 8}, Mode::Shared);
+  Probe& alone = acquire({4, 5});
+  Probe& late = acquire({0, 8}, Mode::Shared);
+  Probe& later = acquire({4, 8}, Mode::Shared);
+  EXPECT_TRUE(acquire({5, 8}, Mode::Shared).section.held());
+  EXPECT_FALSE(late.section.held());
+  lock.release(first.section);
+  ASSERT_TRUE(alone.section.held());
+  lock.release(alone.section);
+  EXPECT_TRUE(late.section.held());
+  EXPECT_TRUE(later.section.held());
+  EXPECT_THAT(granted, ElementsAre(1, 2, 3));
+}
+
+struct Wanted {
+  BlockRange range;
+  Mode mode = Mode::Exclusive;
+};
+
+// Every sequence of so many calls over three blocks: acquire any of the choices, release any held section.
+// After each call exactly those sections hold that no earlier one precedes which overlaps it and is not
+// shared with it, and exactly the ones that became so were called back, oldest first.
 class Exhaustive {
  public:
+  Exhaustive(std::size_t length, std::vector<Wanted> choices)
+      : length_(length), choices_(std::move(choices)) {}
   void run() { extend(); }
   std::size_t sequences = 0;
 
  private:
-  static constexpr std::size_t kLength = 6;
-  static constexpr std::array kRanges{BlockRange{0, 1}, BlockRange{1, 2}, BlockRange{2, 3},
-                                      BlockRange{0, 2}, BlockRange{1, 3}, BlockRange{0, 3}};
   struct Call {
     bool acquires;
     std::size_t what;  // range, or number of the section
@@ -148,11 +184,11 @@ class Exhaustive {
 
   void extend() {
     const auto held = replay();
-    if (calls_.size() == kLength) {
+    if (calls_.size() == length_) {
       ++sequences;
       return;
     }
-    for (std::size_t i = 0; i < kRanges.size(); ++i) {
+    for (std::size_t i = 0; i < choices_.size(); ++i) {
       calls_.push_back({true, i});
       extend();
       calls_.pop_back();
@@ -168,7 +204,7 @@ class Exhaustive {
   std::vector<std::size_t> replay() {
     RangeLock lock;
     std::deque<Probe> probes;
-    std::vector<BlockRange> ranges;
+    std::vector<Wanted> ranges;
     std::vector<bool> present;
     std::vector<bool> should_hold;
     std::vector<int> called;
@@ -179,10 +215,11 @@ class Exhaustive {
         Probe& probe = probes.emplace_back();
         probe.number = static_cast<int>(probes.size()) - 1;
         probe.log = &called;
-        ranges.push_back(kRanges[call.what]);
+        ranges.push_back(choices_[call.what]);
         present.push_back(true);
         should_hold.push_back(rule(ranges, present, ranges.size() - 1));
-        EXPECT_EQ(lock.acquire(probe.section, ranges.back(), probe), should_hold.back());
+        EXPECT_EQ(lock.acquire(probe.section, ranges.back().range, probe, ranges.back().mode),
+                  should_hold.back());
       } else {
         present[call.what] = false;
         for (std::size_t i = 0; i < ranges.size(); ++i) {
@@ -206,20 +243,31 @@ class Exhaustive {
     return held;
   }
 
-  static bool rule(const std::vector<BlockRange>& ranges, const std::vector<bool>& present,
-                   std::size_t which) {
-    for (std::size_t i = 0; i < which; ++i)
-      if (present[i] && ranges[i].overlaps(ranges[which])) return false;
+  static bool rule(const std::vector<Wanted>& ranges, const std::vector<bool>& present, std::size_t which) {
+    for (std::size_t i = 0; i < which; ++i) {
+      const bool shared = ranges[i].mode == Mode::Shared && ranges[which].mode == Mode::Shared;
+      if (present[i] && !shared && ranges[i].range.overlaps(ranges[which].range)) return false;
+    }
     return true;
   }
+
+  const std::size_t length_;
+  const std::vector<Wanted> choices_;
 
   std::vector<Call> calls_;
 };
 
 TEST(RangeLockModel, EverySequenceOfSixCallsGrantsByTheRuleInOrderOfArrival) {
-  Exhaustive model;
+  Exhaustive model(6, {{{0, 1}}, {{1, 2}}, {{2, 3}}, {{0, 2}}, {{1, 3}}, {{0, 3}}});
   model.run();
   EXPECT_GT(model.sequences, 100'000u);
+}
+
+TEST(RangeLockModel, EverySequenceOfSixCallsWithSharedSectionsDoesSoToo) {
+  Exhaustive model(
+      6, {{{0, 2}}, {{1, 3}}, {{0, 2}, Mode::Shared}, {{1, 3}, Mode::Shared}, {{0, 3}, Mode::Shared}});
+  model.run();
+  EXPECT_GT(model.sequences, 50'000u);
 }
 
 }  // namespace
