@@ -22,6 +22,7 @@ struct Backing {
   std::uint64_t bytes = 0;                 // when looked at last
   std::uint32_t logical_block_bytes = 1;   // smallest write a block device takes; 1 for files
   std::uint32_t physical_block_bytes = 0;  // 0: not known
+  std::uint32_t atomic_bytes = 0;          // changed wholly or not at all when the power fails; 0: not known
   std::uint32_t optimal_bytes = 0;         // of a transfer; 0: not known
   bool solid_state = false;                // known only of block devices
 };

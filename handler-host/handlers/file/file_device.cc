@@ -91,6 +91,7 @@ Geometry FileDevice::geometry() const {
   geometry.discard_zeroes = discard_.possible && discard_.zeroes;
   geometry.discard_granularity_bytes = discard_.granularity_bytes;
   geometry.optimal_transfer_bytes = backing_.optimal_bytes;
+  geometry.atomic_write_bytes = backing_.atomic_bytes;
   return geometry;
 }
 

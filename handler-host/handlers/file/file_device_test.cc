@@ -267,7 +267,8 @@ TEST(FileDevice, TellsPhysicalBlocksOf4096BytesOrNone) {
   ASSERT_TRUE(lun.device) << lun.open_error.what;
   const Geometry geometry = lun.device->geometry();
   EXPECT_EQ(geometry.physical_block_bytes, status.st_blksize >= 4096 ? 4096u : 0u);
-  EXPECT_EQ(geometry.size.value, kMebibyte);  // whole blocks
+  EXPECT_EQ(geometry.atomic_write_bytes, 0u);  // of a file's disk nothing is known
+  EXPECT_EQ(geometry.size.value, kMebibyte);   // whole blocks
   EXPECT_TRUE(geometry.write_cache);
 }
 
