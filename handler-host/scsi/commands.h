@@ -6,12 +6,19 @@
 
 namespace bulkhead::scsi {
 
-// Medium (read_write.cc, write_same.cc, unmap.cc, flush.cc). They find LBA and length where CDBs of their
-// length have them, so one function serves all the lengths.
+// Medium (read_write.cc, verify.cc, compare_and_write.cc, orwrite.cc, write_atomic.cc, write_same.cc,
+// unmap.cc, prefetch.cc, flush.cc). They find LBA and length where CDBs of their length have them, so one
+// function serves all the lengths.
 Flow read_blocks(Task& task);
 Flow write_blocks(Task& task);
+Flow verify(Task& task);
+Flow write_and_verify(Task& task);
+Flow compare_and_write(Task& task);
+Flow orwrite(Task& task);
+Flow write_atomic(Task& task);
 Flow write_same(Task& task);
 Flow unmap(Task& task);
+Flow pre_fetch(Task& task);
 Flow synchronize_cache(Task& task);
 
 // The unit (inquiry.cc, capacity.cc, status.cc, rsoc.cc).

@@ -19,6 +19,14 @@ namespace bulkhead::scsi {
   return sense;
 }
 
+// INVALID FIELD IN CDB for more blocks than one command can carry at all (VPD B0h tells less or the same);
+// with a pointer to the number of blocks.
+[[nodiscard]] inline std::optional<Sense> refuse_too_long(const Unit& unit, const Extent& extent,
+                                                          std::size_t cdb_bytes) {
+  if (!unit.exceeds_channel(extent.count)) return std::nullopt;
+  return invalid_cdb(extent_fields(cdb_bytes).count_byte);
+}
+
 [[nodiscard]] inline BlockRange range_of(const Extent& extent) {
   return {extent.first.value, extent.first.value + extent.count.value};
 }

@@ -245,6 +245,7 @@ TEST(BlockLimits, TellUnmapLimitsAndGranularityOfADeviceThatDiscards) {
   const Bytes page = lun.get(vpd(0xb0)).data;
   EXPECT_EQ(page.size(), 64u);
   EXPECT_EQ(page[4], 1);       // WSNZ
+  EXPECT_EQ(page[5], 255);     // MAXIMUM COMPARE AND WRITE LENGTH
   EXPECT_EQ(u16(page, 6), 8);  // OPTIMAL TRANSFER LENGTH GRANULARITY
   EXPECT_EQ(u32(page, 20), 1u << 20);
   EXPECT_EQ(u32(page, 24), 256u);
@@ -267,6 +268,11 @@ TEST(BlockDeviceCharacteristics, TellOnlyWhatIsKnownNotToRotate) {
   geometry.solid_state = true;
   TestLun solid({.geometry = geometry});
   EXPECT_EQ(u16(solid.get(vpd(0xb1)).data, 4), 1);
+}
+
+TEST(BlockDeviceCharacteristics, TellThatVerifyComparesUnmappedBlocksToo) {
+  TestLun lun;
+  EXPECT_EQ(lun.get(vpd(0xb1)).data[8], 0x01);  // VBULS
 }
 
 TEST(LogicalBlockProvisioning, PromisesWhatTheDeviceCan) {

@@ -36,7 +36,7 @@ using namespace testing;
 class NullDevice final : public handler::Device {
  public:
   explicit NullDevice(handler::IoStatus outcome) : outcome_(outcome) {}
-  [[nodiscard]] handler::Geometry geometry() const override { return thin(); }
+  [[nodiscard]] handler::Geometry geometry() const override { return able(); }
   void read(ByteOffset, std::span<std::byte>, handler::Io& io) override { io.done(outcome_); }
   void write(ByteOffset, std::span<const std::byte>, handler::Durability, handler::Io& io) override {
     io.done(outcome_);
@@ -87,6 +87,11 @@ std::size_t allocations_of(handler::IoStatus outcome) {
       {write_same16(Lba{0}, BlockCount{1000}), std::span(buffer).first(512)},
       {write_same16(Lba{0}, BlockCount{1000}, 0x01), {}},
       {unmap_cdb(list.size()), unmap_data},
+      {extent_cdb(0x2f, Lba{0}, BlockCount{1000}), {}},
+      {extent_cdb(0x2e, Lba{0}, BlockCount{8}, 0x02), buffer},
+      {extent_cdb(0x89, Lba{0}, BlockCount{4}), buffer},
+      {extent_cdb(0x8b, Lba{0}, BlockCount{8}), buffer},
+      {extent_cdb(0x9c, Lba{0}, BlockCount{8}), buffer},
       {{0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0}, {}},
       {{0xd0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, {}},
   };

@@ -35,10 +35,11 @@ enum class Access : std::uint8_t { None, Reads, Writes };
 enum class Attention : std::uint8_t { GoesFirst, Waits };
 
 // What the device must be able to do for the command to exist.
-enum class Needs : std::uint8_t { Nothing, Discard };
+enum class Needs : std::uint8_t { Nothing, AtomicWrites, Discard };
 
 struct Capabilities {
   bool discard = false;
+  bool atomic_writes = false;  // of more than one block
 };
 
 // What sets a few commands apart.
@@ -65,7 +66,15 @@ struct OpcodeRow {
   [[nodiscard]] constexpr std::size_t cdb_bytes() const { return cdb_length(opcode, 0); }
   [[nodiscard]] constexpr bool has_service_action() const { return service_action != kNoServiceAction; }
   [[nodiscard]] constexpr bool available(Capabilities can) const {
-    return special.needs == Needs::Nothing || can.discard;
+    switch (special.needs) {
+      case Needs::AtomicWrites:
+        return can.atomic_writes;
+      case Needs::Discard:
+        return can.discard;
+      case Needs::Nothing:
+        break;
+    }
+    return true;
   }
   // The usage map of one byte, for a device of these capabilities.
   [[nodiscard]] constexpr std::uint8_t usage_of(std::size_t byte, Capabilities can) const {

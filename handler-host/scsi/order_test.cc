@@ -99,7 +99,7 @@ class RandomChanges : public ::testing::TestWithParam<unsigned> {
   void start_something(TestLun& lun) {
     const auto value = static_cast<std::uint8_t>(1 + up_to(254));
     const auto [first, count] = extent();
-    switch (up_to(4)) {
+    switch (up_to(7)) {
       case 0:
         lun.start(write16(first, count), Bytes(count.value * 512, value));
         return expect(first, count, value);
@@ -116,6 +116,22 @@ class RandomChanges : public ::testing::TestWithParam<unsigned> {
         lun.start(unmap_cdb(list.size()), list);
         expect(first, count, 0);
         return expect(other, more, 0);
+      }
+      case 4:
+        lun.start(extent_cdb(0x8e, first, count, 0x02), Bytes(count.value * 512, value));
+        return expect(first, count, value);
+      case 5:
+        lun.start(extent_cdb(0x8b, first, count), Bytes(count.value * 512, value));
+        for (std::uint64_t lba = first.value; lba < first.value + count.value; ++lba) model_[lba] |= value;
+        return;
+      case 6: {
+        // Equal only if all that came before is done, and nothing else.
+        Bytes data;
+        for (std::uint64_t lba = first.value; lba < first.value + count.value; ++lba)
+          data.insert(data.end(), 512, model_[lba]);
+        data.resize(2 * data.size(), value);
+        lun.start(extent_cdb(0x89, first, count), data);
+        return expect(first, count, value);
       }
       default:
         lun.start(read16(first, count), Bytes(count.value * 512));

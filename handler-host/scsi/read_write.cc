@@ -35,12 +35,6 @@ bool force_unit_access(const Task& task) {
   return task.row().cdb_bytes() > 6 && (task.cdb()[1] & 0x0a) != 0;
 }
 
-// More blocks than one command can carry at all (VPD B0h tells less or the same).
-std::optional<Sense> refuse_too_long(const Unit& unit, const Extent& extent, std::size_t cdb_bytes) {
-  if (!unit.exceeds_channel(extent.count)) return std::nullopt;
-  return invalid_cdb(extent_fields(cdb_bytes).count_byte);
-}
-
 Flow read_over(Task& task, IoStatus status) {
   if (status != IoStatus::Ok) return task.fail(status);
   return task.good(task.progress.bytes);
@@ -79,6 +73,11 @@ Flow flushed_before_read(Task& task, IoStatus status) {
   return start_read(task);
 }
 
+Flow no_atomic_write(Task& task, IoStatus) {
+  if (force_unit_access(task) && task.unit().write_cache()) return task.flush(flushed_before_read);
+  return start_read(task);
+}
+
 Flow write_over(Task& task, IoStatus status) {
   if (status != IoStatus::Ok) return task.fail(status);
   return task.good();
@@ -102,8 +101,7 @@ Flow read_blocks(Task& task) {
   task.progress.bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted, task.data().size()));
   task.progress.at = unit.offset_of(extent.first);
   if (task.progress.bytes == 0) return task.good();
-  if (force_unit_access(task) && unit.write_cache()) return task.flush(flushed_before_read);
-  return start_read(task);
+  return task.hold_off_atomic_writes(range_of(extent), no_atomic_write);
 }
 
 Flow write_blocks(Task& task) {

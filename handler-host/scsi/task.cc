@@ -109,6 +109,20 @@ Flow Task::lock(BlockRange blocks, Step next) {
   return Flow::Started;
 }
 
+Flow Task::hold_off(RangeLock::Mode mode, BlockRange blocks, Step next) {
+  expect(next);
+  if (unit_->atomic_lock().acquire(atomic_section_, blocks, *this, mode)) done(IoStatus::Ok);
+  return Flow::Started;
+}
+
+Flow Task::hold_off_atomic_writes(BlockRange blocks, Step next) {
+  return hold_off(RangeLock::Mode::Shared, blocks, next);
+}
+
+Flow Task::hold_off_reads(BlockRange blocks, Step next) {
+  return hold_off(RangeLock::Mode::Exclusive, blocks, next);
+}
+
 Flow Task::borrow(RangeLock& thing, Step next) {
   BULKHEAD_CHECK(borrowed_ == nullptr);
   expect(next);
@@ -156,6 +170,7 @@ Flow Task::finish(const Reply& reply) {
   unit.command_over();
   command.complete(reply);
   if (blocks_section_.held()) unit.blocks().release(blocks_section_);
+  if (atomic_section_.held()) unit.atomic_lock().release(atomic_section_);
   if (borrowed_ != nullptr) std::exchange(borrowed_, nullptr)->release(borrowed_section_);
   if (std::exchange(identity_asked_, false)) identity_ = {};
   unit.give_back(*this);

@@ -56,6 +56,11 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   Flow flush(Step next);
   // Waits until no earlier command changes any of these blocks; they are this one's until it was answered.
   Flow lock(BlockRange blocks, Step next);
+  // WRITE ATOMIC and readers keep out of each other's way (write_atomic.cc). Whoever reads and returns or
+  // compares data without lock(): first this; waits for earlier atomic writes of these blocks, and later ones
+  // wait until the command was answered. The other is the atomic write's own, after lock().
+  Flow hold_off_atomic_writes(BlockRange blocks, Step next);
+  Flow hold_off_reads(BlockRange blocks, Step next);
   // Waits for what exists once: Unit::scratch(), until the command was answered. Whoever needs it and a lock:
   // after the lock.
   Flow borrow(RangeLock& thing, Step next);
@@ -79,6 +84,7 @@ class Task final : public handler::Io, public RangeLock::Waiter {
     ByteCount piece{};
     std::uint32_t index = 0;
     std::uint32_t bytes = 0;
+    Step then = nullptr;
   };
   Progress progress;
 
@@ -93,6 +99,7 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   Flow dispatch();
   void settle(Flow flow);
   void expect(Step next);
+  Flow hold_off(RangeLock::Mode mode, BlockRange blocks, Step next);
   [[nodiscard]] bool expect_within(ByteOffset at, std::uint64_t bytes, Step next);
   Flow finish(const Reply& reply);
   [[nodiscard]] Sense sense_of(handler::IoStatus status) const;
@@ -110,6 +117,7 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   bool flushing_ = false;                              // the last operation was a flush
   bool driving_ = false;                               // settle() is on the stack
   RangeLock::Section blocks_section_;
+  RangeLock::Section atomic_section_;
   RangeLock::Section borrowed_section_;
   RangeLock* borrowed_ = nullptr;
 };

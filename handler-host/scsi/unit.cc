@@ -23,6 +23,9 @@ constexpr std::uint64_t kMaxWriteSameBytes = 16 * 1024 * 1024;
 // iscsi-test-cu calls more than that "insanely big"; in bytes 512 MiB, or 4 GiB with blocks of 4 KiB.
 constexpr std::uint32_t kMaxUnmapBlocks = 1024 * 1024;
 
+// All that the field of VPD B0h holds, and the CDB's.
+constexpr std::uint32_t kMaxCompareAndWriteBlocks = 255;
+
 std::uint32_t to_blocks(std::uint64_t bytes, unsigned shift) {
   return static_cast<std::uint32_t>(
       std::min<std::uint64_t>(bytes >> shift, std::numeric_limits<std::uint32_t>::max()));
@@ -117,13 +120,30 @@ ByteCount Unit::discard_piece(ByteOffset at, ByteCount left) const {
   return {end - at.value};
 }
 
+std::uint32_t Unit::max_transfer() const {
+  return tighter(parameters_.max_sectors, to_blocks(parameters_.largest_transfer_bytes, block_shift_));
+}
+
+// A power of two, so that multiples of it never straddle two of the back end's pieces, whichever limit made
+// it smaller.
+std::uint32_t Unit::atomic_blocks() const {
+  const std::uint32_t blocks =
+      std::bit_floor(tighter(to_blocks(geometry_.atomic_write_bytes, block_shift_), max_transfer()));
+  const bool promised = geometry_.atomic_write_bytes > parameters_.block_bytes;
+  return promised && blocks > 1 ? blocks : 0;
+}
+
 Limits Unit::limits() const {
   Limits limits;
-  limits.max_transfer =
-      tighter(parameters_.max_sectors, to_blocks(parameters_.largest_transfer_bytes, block_shift_));
+  limits.max_transfer = max_transfer();
   limits.optimal_transfer =
       tighter(to_blocks(geometry_.optimal_transfer_bytes, block_shift_), limits.max_transfer);
   limits.max_write_same = kMaxWriteSameBytes >> block_shift_;
+  // Two blocks of data-out for one on the medium.
+  limits.max_compare_and_write =
+      tighter(kMaxCompareAndWriteBlocks,
+              tighter(limits.max_transfer, to_blocks(parameters_.largest_transfer_bytes / 2, block_shift_)));
+  limits.atomic_write = atomic_blocks();
   if (geometry_.can_discard) {
     limits.max_unmap = kMaxUnmapBlocks;
     limits.max_unmap_descriptors = kMaxUnmapDescriptors;

@@ -31,6 +31,8 @@ struct Limits {
   std::uint32_t max_unmap_descriptors = 0;
   std::uint32_t unmap_granularity = 0;
   std::uint64_t max_write_same = 0;
+  std::uint32_t max_compare_and_write = 0;
+  std::uint32_t atomic_write = 0;  // what WRITE ATOMIC takes, no more and no less; 0: no such command
 };
 
 class Unit {
@@ -49,7 +51,9 @@ class Unit {
   [[nodiscard]] const DeviceType& type() const { return type_; }
   [[nodiscard]] const Parameters& parameters() const { return parameters_; }
   [[nodiscard]] const handler::Geometry& geometry() const { return geometry_; }
-  [[nodiscard]] Capabilities capabilities() const { return {.discard = geometry_.can_discard}; }
+  [[nodiscard]] Capabilities capabilities() const {
+    return {.discard = geometry_.can_discard, .atomic_writes = atomic_blocks() != 0};
+  }
   [[nodiscard]] Limits limits() const;
   [[nodiscard]] std::uint32_t block_bytes() const { return parameters_.block_bytes; }
   [[nodiscard]] BlockCount capacity() const { return {parameters_.size.value >> block_shift_}; }
@@ -82,6 +86,8 @@ class Unit {
   [[nodiscard]] handler::Services& services() { return services_; }
   [[nodiscard]] IdentitySource& identity() { return identity_; }
   [[nodiscard]] RangeLock& blocks() { return blocks_; }
+  // Reads share it, an atomic write has it alone (write_atomic.cc).
+  [[nodiscard]] RangeLock& atomic_lock() { return atomic_lock_; }
   // What exists once and is borrowed, in order of arrival: who holds its lock may use it.
   [[nodiscard]] RangeLock& scratch_lock() { return scratch_lock_; }
   [[nodiscard]] std::span<std::byte> scratch() { return {scratch_.get(), scratch_bytes_}; }
@@ -97,6 +103,8 @@ class Unit {
 
  private:
   [[nodiscard]] Task* take_task();
+  [[nodiscard]] std::uint32_t max_transfer() const;
+  [[nodiscard]] std::uint32_t atomic_blocks() const;
 
   // Constant after construction, but for parameters_.size.
   handler::Device& device_;
@@ -111,6 +119,7 @@ class Unit {
   bool capacity_changed_ = false;
 
   RangeLock blocks_;
+  RangeLock atomic_lock_;
   RangeLock scratch_lock_;
   std::size_t scratch_bytes_;
   struct Free {

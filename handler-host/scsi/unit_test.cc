@@ -198,7 +198,7 @@ Bytes rsoc(std::uint8_t options, std::uint8_t opcode = 0, std::uint16_t action =
 }
 
 TEST(ReportSupportedOpcodes, ListsExactlyTheTable) {
-  TestLun lun({.geometry = thin()});
+  TestLun lun({.geometry = able()});
   const Bytes data = lun.get(rsoc(0)).data;
   ASSERT_EQ(u32(data, 0) + 4, data.size());
   ASSERT_EQ(data.size(), 4 + 8 * disk().opcodes.size());
@@ -213,7 +213,7 @@ TEST(ReportSupportedOpcodes, ListsExactlyTheTable) {
 }
 
 TEST(ReportSupportedOpcodes, AddsTimeoutsDescriptorsIfAsked) {
-  TestLun lun({.geometry = thin()});
+  TestLun lun({.geometry = able()});
   const Bytes data = lun.get(rsoc(0x80)).data;
   ASSERT_EQ(data.size(), 4 + 20 * disk().opcodes.size());
   for (std::size_t at = 4; at < data.size(); at += 20) {
@@ -223,7 +223,7 @@ TEST(ReportSupportedOpcodes, AddsTimeoutsDescriptorsIfAsked) {
 }
 
 TEST(ReportSupportedOpcodes, EachListedCommandCanBeAskedForInItsWayAndShowsItsUsage) {
-  TestLun lun({.geometry = thin()});
+  TestLun lun({.geometry = able()});
   for (const OpcodeRow& row : disk().opcodes) {
     const std::uint8_t right = row.has_service_action() ? 2 : 1;
     const std::uint8_t wrong = row.has_service_action() ? 1 : 2;

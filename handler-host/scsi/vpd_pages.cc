@@ -74,24 +74,28 @@ void block_limits(const Unit& unit, const Identity&, Response& response) {
   const Limits limits = unit.limits();
   const std::uint32_t physical = std::max(unit.geometry().physical_block_bytes, unit.block_bytes());
   response.u8(0x01);  // WSNZ: WRITE SAME of 0 blocks is refused
-  response.u8(0);     // MAXIMUM COMPARE AND WRITE LENGTH: no such command
+  response.u8(static_cast<std::uint8_t>(limits.max_compare_and_write));
   response.u16(
       static_cast<std::uint16_t>(physical / unit.block_bytes()));  // OPTIMAL TRANSFER LENGTH GRANULARITY
   response.u32(limits.max_transfer);
   response.u32(limits.optimal_transfer);
-  response.u32(0);  // MAXIMUM PREFETCH LENGTH
+  response.u32(0);  // MAXIMUM PREFETCH LENGTH: no limit
   response.u32(limits.max_unmap);
   response.u32(limits.max_unmap_descriptors);
   response.u32(limits.unmap_granularity);
   response.u32(limits.max_unmap != 0 ? 0x80000000 : 0);  // UGAVALID, UNMAP GRANULARITY ALIGNMENT 0
   response.u64(limits.max_write_same);
-  response.zeros(20);
+  // MAXIMUM ATOMIC TRANSFER LENGTH, ATOMIC ALIGNMENT, ATOMIC TRANSFER LENGTH GRANULARITY: all the same.
+  for (int field = 0; field < 3; ++field) response.u32(limits.atomic_write);
+  response.zeros(8);  // no atomic boundaries
 }
 
 // B1h, "Block Device Characteristics VPD page". Unless the medium is known not to rotate: 0, not reported.
 void block_device_characteristics(const Unit& unit, const Identity&, Response& response) {
   response.u16(unit.geometry().solid_state ? 1 : 0);  // MEDIUM ROTATION RATE
-  response.zeros(58);
+  response.zeros(2);                                  // product type, form factor
+  response.u8(0x01);                                  // VBULS: VERIFY compares unmapped blocks too
+  response.zeros(55);
 }
 
 // B2h, "Logical Block Provisioning VPD page".

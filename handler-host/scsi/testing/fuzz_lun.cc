@@ -25,6 +25,7 @@ handler::Geometry geometry_of(std::uint8_t shape) {
   geometry.write_cache = (shape & 0x10) == 0;
   geometry.max_discard_bytes = 8192;
   geometry.discard_granularity_bytes = 4096;
+  geometry.atomic_write_bytes = 8192;
   return geometry;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/endian.h"
 #include "base/error.h"
+#include "proto/opcode_facts.h"
 
 namespace bulkhead::scsi::testing {
 namespace {
@@ -59,6 +60,12 @@ handler::Geometry thin() {
   handler::Geometry geometry;
   geometry.can_discard = true;
   geometry.discard_zeroes = true;
+  return geometry;
+}
+
+handler::Geometry able() {
+  handler::Geometry geometry = thin();
+  geometry.atomic_write_bytes = 4096;
   return geometry;
 }
 
@@ -191,6 +198,20 @@ Bytes write_same16(Lba lba, BlockCount count, std::uint8_t flags) {
   return cdb16(0x93, lba, count, flags);
 }
 
+Bytes extent_cdb(std::uint8_t opcode, Lba lba, BlockCount count, std::uint8_t flags) {
+  switch (cdb_length(opcode, 0)) {
+    case 10:
+      return cdb10(opcode, lba, count, flags);
+    case 12: {
+      Bytes cdb = cdb12(opcode, lba, count);
+      cdb[1] = flags;
+      return cdb;
+    }
+    default:
+      return cdb16(opcode, lba, count, flags);
+  }
+}
+
 Bytes inquiry_of(std::uint16_t allocation) {
   Bytes cdb{0x12, 0, 0, 0, 0, 0};
   store16(cdb, 3, allocation);
@@ -233,6 +254,10 @@ std::uint8_t sense_key(const Reply& reply) {
 }
 std::uint16_t sense_code(const Reply& reply) {
   return static_cast<std::uint16_t>(reply.sense[12] << 8 | reply.sense[13]);
+}
+std::optional<std::uint32_t> sense_information(const Reply& reply) {
+  if ((reply.sense[0] & 0x80) == 0) return std::nullopt;
+  return be32(std::span(reply.sense).subspan<3, 4>());
 }
 
 }  // namespace bulkhead::scsi::testing

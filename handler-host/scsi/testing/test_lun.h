@@ -31,6 +31,7 @@ struct LunShape {
   std::string config = "memory/test";
 };
 [[nodiscard]] handler::Geometry thin();  // discards, and reads zeroes then
+[[nodiscard]] handler::Geometry able();  // has all that commands may need, so that none is missing
 [[nodiscard]] handler::Geometry read_only();
 
 // A command of the test's own; it must outlive its completion.
@@ -122,6 +123,8 @@ class TestLun {
 [[nodiscard]] Bytes write16(Lba lba, BlockCount count, std::uint8_t flags = 0);
 [[nodiscard]] Bytes write_same10(Lba lba, BlockCount count, std::uint8_t flags = 0);
 [[nodiscard]] Bytes write_same16(Lba lba, BlockCount count, std::uint8_t flags = 0);
+// Any command with an LBA and a number of blocks, where CDBs of the opcode's length have them.
+[[nodiscard]] Bytes extent_cdb(std::uint8_t opcode, Lba lba, BlockCount count, std::uint8_t flags = 0);
 [[nodiscard]] Bytes inquiry_of(std::uint16_t allocation = 255);
 [[nodiscard]] Bytes vpd(std::uint8_t page, std::uint16_t allocation = 1024);
 [[nodiscard]] Bytes unmap_cdb(std::size_t list_bytes);
@@ -131,6 +134,8 @@ class TestLun {
 // Readers of replies.
 [[nodiscard]] std::uint8_t sense_key(const Reply& reply);
 [[nodiscard]] std::uint16_t sense_code(const Reply& reply);
+// INFORMATION, if it is valid.
+[[nodiscard]] std::optional<std::uint32_t> sense_information(const Reply& reply);
 
 MATCHER(IsGood, "is GOOD without sense") {
   return arg.status == 0 && arg.sense_bytes == 0;
