@@ -30,7 +30,7 @@
 
 namespace bulkhead::handler {
 
-inline constexpr std::uint32_t kApiVersion = 1;
+inline constexpr std::uint32_t kApiVersion = 2;
 
 enum class IoStatus : std::uint8_t {
   Ok,
@@ -74,6 +74,22 @@ struct Geometry {
   std::uint32_t atomic_write_bytes = 0;
 };
 
+enum class Provisioning : std::uint8_t {
+  Mapped,       // holds data, or may; also where it is not known
+  Deallocated,  // holds none, and takes no space
+};
+
+// A range whose blocks all have one provisioning.
+struct Run {
+  Provisioning provisioning = Provisioning::Mapped;
+  ByteCount length{};
+};
+
+struct Space {
+  ByteCount used{};       // by this device
+  ByteCount available{};  // what the back end can still give it; perhaps to others first
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -95,6 +111,22 @@ class Device {
   [[nodiscard]] virtual Result<> resize(ByteCount size) = 0;
   // Called once, with no operation under way; the destructor follows. Flushes.
   [[nodiscard]] virtual Result<> close() = 0;
+
+  // The run of blocks that starts at `from`, no longer than `length`, into `run`, which stays valid until
+  // done(). A block of which any part is mapped is. A run may end before the provisioning changes, but is a
+  // multiple of the block size and not empty. What was written or discarded before this call is seen, flushed
+  // or not. Without an own implementation: all of it is mapped. NotSupported means the same.
+  virtual void provisioning(ByteOffset from, ByteCount length, Run& run, Io& io) {
+    static_cast<void>(from);
+    run = {Provisioning::Mapped, length};
+    io.done(IoStatus::Ok);
+  }
+  // How much room there is, into `space`, which stays valid until done(). Asked for rarely, never on the data
+  // path. NotSupported: nobody can tell; it is not asked again.
+  virtual void space(Space& space, Io& io) {
+    static_cast<void>(space);
+    io.done(IoStatus::NotSupported);
+  }
 };
 
 enum class LogLevel : std::uint8_t { Error = 3, Warning = 4, Info = 6, Debug = 7 };  // syslog severities

@@ -29,6 +29,8 @@ class FileDevice final : public Device, private Finisher {
   void write_zeroes(ByteOffset at, ByteCount length, Durability durability, Io& io) override;
   [[nodiscard]] Result<> resize(ByteCount size) override;
   [[nodiscard]] Result<> close() override;
+  void provisioning(ByteOffset from, ByteCount length, Run& run, Io& io) override;
+  void space(Space& space, Io& io) override;
 
  private:
   FileDevice(Services& services, FileConfig config, Backing backing, ByteCount size,
@@ -43,6 +45,8 @@ class FileDevice final : public Device, private Finisher {
   [[nodiscard]] std::optional<IoStatus> continue_transfer(Operation& operation, std::uint64_t moved);
   // True: the zeroing was refused as not supported, another way is worth a try.
   [[nodiscard]] bool try_another_zeroing(Operation& operation, int number);
+  // A block that is mapped in part is mapped.
+  void round_to_blocks(Run& run) const;
   void remember_loss(const Operation& operation, IoStatus status);
   void report_failure(const Operation& operation, int number);
   void report_end(std::uint64_t end);

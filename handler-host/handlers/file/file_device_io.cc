@@ -31,6 +31,10 @@ std::string_view name_of(Work work) {
       return "write zeroes";
     case Work::Discard:
       return "discard";
+    case Work::FindRun:
+      return "look for holes in";
+    case Work::Space:
+      return "ask for the space of";
   }
   return "work";
 }
@@ -90,6 +94,21 @@ void FileDevice::write_zeroes(ByteOffset at, ByteCount length, Durability durabi
   start(operation);
 }
 
+void FileDevice::provisioning(ByteOffset from, ByteCount length, Run& run, Io& io) {
+  if (backing_.kind == BackingKind::BlockDevice) return Device::provisioning(from, length, run, io);
+  if (!still_reaches(from.value + length.value, io)) return;
+  Operation& operation = prepare(Work::FindRun, from.value, length.value, io);
+  operation.run = &run;
+  start(operation);
+}
+
+void FileDevice::space(Space& space, Io& io) {
+  if (backing_.kind == BackingKind::BlockDevice) return Device::space(space, io);
+  Operation& operation = prepare(Work::Space, 0, 0, io);
+  operation.space = &space;
+  start(operation);
+}
+
 Operation& FileDevice::prepare(Work work, std::uint64_t offset, std::uint64_t length, Io& io) {
   Operation& operation = pool_.take();
   operation.work = work;
@@ -100,7 +119,7 @@ Operation& FileDevice::prepare(Work work, std::uint64_t offset, std::uint64_t le
 }
 
 void FileDevice::start(Operation& operation) {
-  (operation.work == Work::Discard ? blocking_ : engine_)->start(operation);
+  (needs_thread(operation.work) ? blocking_ : engine_)->start(operation);
   open_turn();
 }
 
@@ -119,6 +138,7 @@ void FileDevice::finished(Operation& operation, std::int64_t result) noexcept {
     const std::optional<IoStatus> answer = continue_transfer(operation, moved);
     return answer ? finish(operation, *answer) : start(operation);
   }
+  if (operation.work == Work::FindRun) round_to_blocks(*operation.run);
   if (operation.durability == Durability::Durable && !is_transfer(operation.work)) {
     // fallocate() has no durable form.
     operation.work = Work::Flush;
@@ -131,6 +151,14 @@ void FileDevice::finished(Operation& operation, std::int64_t result) noexcept {
     return finish(operation, IoStatus::WriteError);
   }
   finish(operation, IoStatus::Ok);
+}
+
+void FileDevice::round_to_blocks(Run& run) const {
+  const std::uint64_t part = run.length.value % block_bytes_;
+  if (run.provisioning == Provisioning::Deallocated && run.length.value >= block_bytes_)
+    run.length.value -= part;
+  else if (part != 0)
+    run = {Provisioning::Mapped, {run.length.value - part + block_bytes_}};
 }
 
 void FileDevice::remember_loss(const Operation& operation, IoStatus status) {

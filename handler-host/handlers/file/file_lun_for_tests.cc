@@ -84,4 +84,33 @@ IoStatus FileLun::write_zeroes(std::uint64_t offset, std::uint64_t bytes, Durabi
   return io.wait(*loop);
 }
 
+std::string FileLun::runs(std::uint64_t offset, std::uint64_t bytes) {
+  std::vector<Run> all;
+  for (const std::uint64_t end = offset + bytes; offset < end;) {
+    host::WaitingIo io;
+    Run run;
+    device->provisioning({offset}, {end - offset}, run, io);
+    if (const IoStatus status = io.wait(*loop); status != IoStatus::Ok)
+      return "status " + std::to_string(static_cast<int>(status));
+    if (run.length.value == 0 || run.length.value > end - offset) return "bad length";
+    offset += run.length.value;
+    if (!all.empty() && all.back().provisioning == run.provisioning)
+      all.back().length.value += run.length.value;
+    else
+      all.push_back(run);
+  }
+  std::string words;
+  for (const Run& run : all)
+    words += (words.empty() ? "" : ", ") +
+             std::string(run.provisioning == Provisioning::Mapped ? "data " : "hole ") +
+             std::to_string(run.length.value);
+  return words;
+}
+
+IoStatus FileLun::space(Space& into) {
+  host::WaitingIo io;
+  device->space(into, io);
+  return io.wait(*loop);
+}
+
 }  // namespace bulkhead::handler

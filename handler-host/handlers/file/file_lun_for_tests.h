@@ -55,6 +55,9 @@ class FileLun {
   IoStatus discard(std::uint64_t offset, std::uint64_t bytes);
   IoStatus write_zeroes(std::uint64_t offset, std::uint64_t bytes,
                         Durability durability = Durability::Cached);
+  // The runs of a range in words, equal neighbours as one: "data 4096, hole 8192".
+  std::string runs(std::uint64_t offset, std::uint64_t bytes);
+  IoStatus space(Space& into);
 
   std::unique_ptr<host::EventLoop> loop;
   host::LoopServices services;

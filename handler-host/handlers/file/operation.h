@@ -17,7 +17,14 @@ enum class Work : std::uint8_t {
   Punch,    // make a hole: reads as zeroes, space given back
   Zero,     // reads as zeroes, space kept
   Discard,  // block devices: content undefined afterwards
+  FindRun,  // data or a hole, and to where; files
+  Space,    // used and available; files
 };
+
+// io_uring has no such operation.
+[[nodiscard]] constexpr bool needs_thread(Work work) {
+  return work == Work::Discard || work == Work::FindRun || work == Work::Space;
+}
 
 // offset, at and left tell what remains; an attempt may do less than all of it.
 struct Operation {
@@ -32,6 +39,8 @@ struct Operation {
   std::uint64_t bounced_bytes = 0;
   std::uint64_t losses = 0;    // FileDevice's, when a flush began
   bool makes_durable = false;  // a Flush that ends a durable write, not one that was asked for
+  Run* run = nullptr;          // FindRun's answer: in bytes, not rounded to blocks
+  Space* space = nullptr;      // Space's
   std::int64_t result = 0;     // engine's own: bytes moved, or -errno
   Operation* next = nullptr;
 };

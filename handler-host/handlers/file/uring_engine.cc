@@ -74,7 +74,9 @@ void UringEngine::prepare(io_uring_sqe& entry, Operation& operation) const {
                                 static_cast<off_t>(operation.offset), static_cast<off_t>(operation.left));
       break;
     case Work::Discard:
-      BULKHEAD_CHECK(operation.work != Work::Discard);
+    case Work::FindRun:
+    case Work::Space:
+      BULKHEAD_CHECK(!needs_thread(operation.work));
   }
   entry.flags |= IOSQE_FIXED_FILE;
   ::io_uring_sqe_set_data(&entry, &operation);

@@ -88,6 +88,12 @@ void NullDevice::write_zeroes(ByteOffset at, ByteCount length, Durability, Io& i
   serve(Kind::Write, {at.value, length.value}, io);
 }
 
+// It holds nothing, ever.
+void NullDevice::provisioning(ByteOffset from, ByteCount length, Run& run, Io& io) {
+  run = {Provisioning::Deallocated, length};
+  serve(Kind::Read, {from.value, length.value}, io);
+}
+
 Result<> NullDevice::resize(ByteCount size) {
   size_ = size;
   return {};

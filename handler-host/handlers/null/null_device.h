@@ -27,6 +27,7 @@ class NullDevice final : public Device {
   void write_zeroes(ByteOffset at, ByteCount length, Durability durability, Io& io) override;
   [[nodiscard]] Result<> resize(ByteCount size) override;
   [[nodiscard]] Result<> close() override { return {}; }
+  void provisioning(ByteOffset from, ByteCount length, Run& run, Io& io) override;
 
  private:
   enum class Kind : std::uint8_t { Read, Write, Flush };

@@ -62,6 +62,17 @@ TEST(Null, ReadsZeroesAndForgetsWrites) {
   EXPECT_EQ(lun.device->geometry().size.value, 2u << 20);
 }
 
+TEST(Null, HoldsNoDataEver) {
+  NullLun lun("");
+  EXPECT_EQ(lun.write(0), IoStatus::Ok);
+  host::WaitingIo io;
+  handler::Run run;
+  lun.device->provisioning({0}, {8192}, run, io);
+  EXPECT_EQ(io.wait(*lun.loop), IoStatus::Ok);
+  EXPECT_EQ(run.provisioning, Provisioning::Deallocated);
+  EXPECT_EQ(run.length.value, 8192u);
+}
+
 TEST(Null, EveryNthFails) {
   NullLun lun("?fail_read=2&fail_write=3&fail_flush=1");
   EXPECT_THAT((std::vector{lun.read(0), lun.read(0), lun.read(0), lun.read(0)}),

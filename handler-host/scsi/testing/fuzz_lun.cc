@@ -101,7 +101,8 @@ Reply FuzzLun::run(std::span<const std::uint8_t> cdb, std::span<const std::uint8
                    std::uint8_t outcome) {
   const bool fails = outcome > 0 && outcome <= static_cast<std::uint8_t>(IoStatus::NotSupported);
   const IoStatus status = fails ? static_cast<IoStatus>(outcome) : IoStatus::Ok;
-  for (const OpKind kind : {OpKind::Read, OpKind::Write, OpKind::Flush, OpKind::Discard, OpKind::WriteZeroes})
+  for (const OpKind kind : {OpKind::Read, OpKind::Write, OpKind::Flush, OpKind::Discard, OpKind::WriteZeroes,
+                            OpKind::Provisioning})
     device.fail(kind, status);
 
   std::vector<std::byte> buffer(data.size());

@@ -15,7 +15,7 @@
 
 namespace bulkhead::scsi::testing {
 
-enum class OpKind : std::uint8_t { Read, Write, Flush, Discard, WriteZeroes };
+enum class OpKind : std::uint8_t { Read, Write, Flush, Discard, WriteZeroes, Provisioning, Space };
 
 struct Op {
   OpKind kind;
@@ -45,11 +45,19 @@ class MemoryDevice final : public handler::Device {
                     handler::Io& io) override;
   [[nodiscard]] Result<> resize(ByteCount size) override;
   [[nodiscard]] Result<> close() override { return {}; }
+  void provisioning(ByteOffset from, ByteCount length, handler::Run& run, handler::Io& io) override;
+  void space(handler::Space& space, handler::Io& io) override;
 
   // The medium, and all that was asked for, in order.
   std::vector<std::byte> bytes;
   std::vector<Op> ops;
   [[nodiscard]] handler::Geometry& geometry_to_change() { return geometry_; }
+
+  // By block, kept up to date by what changes the medium. All is mapped at first.
+  std::vector<bool> mapped;
+  std::uint64_t longest_run = UINT64_MAX;  // of provisioning(), in bytes
+  // What space() tells; nothing: NotSupported, and the question is not written down.
+  std::optional<handler::Space> room;
 
   // Called when an operation begins.
   std::function<void(const Op&)> on_begin;
@@ -72,10 +80,14 @@ class MemoryDevice final : public handler::Device {
     std::span<std::byte> into;
     std::span<const std::byte> from;
     handler::Io* io;
+    handler::Run* run = nullptr;
+    handler::Space* space = nullptr;
   };
   void begin(Held held);
   [[nodiscard]] handler::IoStatus perform(const Held& held);
   void check(const Op& op) const;
+  void set_mapped(const Op& op, bool is);
+  [[nodiscard]] handler::Run run_of(const Op& op) const;
 
   std::uint32_t block_bytes_;
   handler::Geometry geometry_;

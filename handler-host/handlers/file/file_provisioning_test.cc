@@ -1,0 +1,146 @@
+// What handler `file` knows about the space of its backing: holes, unwritten extents, room that is left.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+
+#include "base/unique_fd.h"
+#include "handler-host/handlers/file/file_lun_for_tests.h"
+
+namespace bulkhead::handler {
+namespace {
+
+// A file that nobody sees, on the file system of its folder.
+class OtherFolder {
+ public:
+  explicit OtherFolder(const std::string& where) {
+    std::string pattern = where + "/file-lun-XXXXXX";
+    if (::mkdtemp(pattern.data()) != nullptr) folder_ = pattern;
+  }
+  ~OtherFolder() {
+    std::error_code ignored;
+    if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
+  }
+  OtherFolder(const OtherFolder&) = delete;
+  OtherFolder& operator=(const OtherFolder&) = delete;
+  [[nodiscard]] bool valid() const { return !folder_.empty(); }
+  [[nodiscard]] std::string file(const std::string& name, std::uint64_t bytes) const {
+    const UniqueFd fd(::open((folder_ + "/" + name).c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+    EXPECT_EQ(::ftruncate(fd.get(), static_cast<off_t>(bytes)), 0) << errno;
+    return folder_ + "/" + name;
+  }
+
+ private:
+  std::string folder_;
+};
+
+// On the disk the tests run on, and on tmpfs.
+class EveryFileSystem : public ::testing::TestWithParam<std::string> {
+ protected:
+  EveryFileSystem() : folder(GetParam().empty() ? ::testing::TempDir() : GetParam()) {}
+  void SetUp() override {
+    if (!folder.valid()) GTEST_SKIP() << "no " << GetParam() << " here";
+  }
+  OtherFolder folder;
+};
+
+TEST_P(EveryFileSystem, ASparseFileIsOneHole) {
+  FileLun lun(folder.file("a.img", kMebibyte), kMebibyte);
+  ASSERT_TRUE(lun.device) << lun.open_error.what;
+  EXPECT_EQ(lun.runs(0, kMebibyte), "hole 1048576");
+  EXPECT_EQ(lun.runs(512, 1024), "hole 1024");
+}
+
+// By every way to write, with nothing flushed.
+TEST_P(EveryFileSystem, WhatWasWrittenIsData) {
+  for (const std::string options :
+       {"?direct=off&engine=uring", "?direct=off&engine=threads", "?direct=auto"}) {
+    FileLun lun(folder.file("a.img", kMebibyte) + options, kMebibyte);
+    ASSERT_TRUE(lun.device) << lun.open_error.what;
+    EXPECT_EQ(lun.discard(0, kMebibyte), IoStatus::Ok);
+    const Buffer out(8192);
+    out.fill(0x17);
+    EXPECT_EQ(lun.write(65536, out), IoStatus::Ok);
+    EXPECT_EQ(lun.runs(0, kMebibyte), "hole 65536, data 8192, hole 974848") << options;
+    EXPECT_EQ(lun.runs(65536 + 4096, 65536), "data 4096, hole 61440") << options;
+  }
+}
+
+TEST_P(EveryFileSystem, WhatWasDiscardedIsAHoleButForParts) {
+  FileLun lun(folder.file("a.img", kMebibyte), kMebibyte);
+  ASSERT_TRUE(lun.device) << lun.open_error.what;
+  const Buffer out(65536);
+  out.fill(0x17);
+  EXPECT_EQ(lun.write(0, out), IoStatus::Ok);
+  EXPECT_EQ(lun.discard(8192, 4096), IoStatus::Ok);
+  EXPECT_EQ(lun.runs(0, 65536), "data 8192, hole 4096, data 53248");
+  // A part of a page or file system block is zeroed and goes on taking its space.
+  EXPECT_EQ(lun.discard(0, 512), IoStatus::Ok);
+  EXPECT_EQ(lun.runs(0, 65536), "data 8192, hole 4096, data 53248");
+}
+
+// A LUN's block that lies in a hole in part only is mapped.
+TEST_P(EveryFileSystem, ABlockThatIsDataInPartIsData) {
+  constexpr std::uint32_t kBlock = 65536;
+  FileLun lun(folder.file("a.img", kMebibyte) + "?direct=off", kMebibyte, kBlock);
+  ASSERT_TRUE(lun.device) << lun.open_error.what;
+  const UniqueFd fd(::open(lun.services.requests.front().path.c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_EQ(::pwrite(fd.get(), "x", 1, 3 * kBlock + 20000), 1);
+  EXPECT_EQ(lun.runs(0, kMebibyte), "hole 196608, data 65536, hole 786432");
+  ASSERT_EQ(::pwrite(fd.get(), "x", 1, 5 * kBlock), 1);
+  EXPECT_EQ(lun.runs(4 * kBlock, 4 * kBlock), "hole 65536, data 65536, hole 131072");
+}
+
+// Space that was reserved holds no data; dirty pages in it do.
+TEST_P(EveryFileSystem, ReservedSpaceIsAHoleUntilItIsWritten) {
+  const std::string path = folder.file("a.img", kMebibyte);
+  const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_EQ(::fallocate(fd.get(), 0, 0, kMebibyte), 0);
+  FileLun lun(path + "?direct=off", kMebibyte);
+  ASSERT_TRUE(lun.device) << lun.open_error.what;
+  EXPECT_EQ(lun.runs(0, kMebibyte), "hole 1048576");
+  const Buffer out(4096);
+  out.fill(0x17);
+  EXPECT_EQ(lun.write(kMebibyte / 2, out), IoStatus::Ok);
+  EXPECT_EQ(lun.runs(0, kMebibyte), "hole 524288, data 4096, hole 520192");
+  EXPECT_EQ(lun.flush(), IoStatus::Ok);
+  EXPECT_EQ(lun.runs(0, kMebibyte), "hole 524288, data 4096, hole 520192");
+}
+
+TEST_P(EveryFileSystem, SpaceIsWhatTheFileTakesAndTheFileSystemHasLeft) {
+  const std::string path = folder.file("a.img", 64 * kMebibyte);
+  FileLun lun(path, 64 * kMebibyte);
+  ASSERT_TRUE(lun.device) << lun.open_error.what;
+  Space before, after;
+  ASSERT_EQ(lun.space(before), IoStatus::Ok);
+  EXPECT_EQ(before.used.value, 0u);
+  const Buffer out(kMebibyte);
+  out.fill(0x17);
+  ASSERT_EQ(lun.write(0, out), IoStatus::Ok);
+  ASSERT_EQ(lun.space(after), IoStatus::Ok);
+  EXPECT_GE(after.used.value, kMebibyte);
+  EXPECT_LT(after.used.value, 2 * kMebibyte);
+  struct statvfs all{};
+  ASSERT_EQ(::statvfs(path.c_str(), &all), 0);
+  const auto left = static_cast<double>(all.f_bavail) * static_cast<double>(all.f_frsize);
+  // Others write here too.
+  EXPECT_NEAR(static_cast<double>(after.available.value), left, left / 10);
+}
+
+TEST_P(EveryFileSystem, AFileThatWasCutHasNoRunsBeyondItsEnd) {
+  const std::string path = folder.file("a.img", kMebibyte);
+  FileLun lun(path, kMebibyte);
+  ASSERT_TRUE(lun.device) << lun.open_error.what;
+  ASSERT_EQ(::truncate(path.c_str(), kMebibyte / 2), 0);
+  EXPECT_EQ(lun.runs(0, kMebibyte), "status " + std::to_string(static_cast<int>(IoStatus::BeyondEnd)));
+  EXPECT_EQ(lun.runs(0, kMebibyte / 2), "hole 524288");
+}
+
+INSTANTIATE_TEST_SUITE_P(On, EveryFileSystem, ::testing::Values("", "/dev/shm"),
+                         [](const auto& row) { return row.param.empty() ? "TheDisk" : "Tmpfs"; });
+
+}  // namespace
+}  // namespace bulkhead::handler
