@@ -81,8 +81,9 @@ TEST_P(Command, OnAReadOnlyDeviceWritesAreRefusedAndAllElseSucceeds) {
     EXPECT_THAT(reply, HasSense(SenseKey::DataProtect, asc::kWriteProtected));
   else
     EXPECT_THAT(reply, IsGood());
-  EXPECT_TRUE(std::ranges::none_of(
-      lun.device.ops, [](const Op& op) { return op.kind != OpKind::Read && op.kind != OpKind::Flush; }));
+  EXPECT_TRUE(std::ranges::none_of(lun.device.ops, [](const Op& op) {
+    return op.kind == OpKind::Write || op.kind == OpKind::Discard || op.kind == OpKind::WriteZeroes;
+  }));
 }
 
 TEST_P(Command, IsReportedAsSupportedWithItsUsageMap) {

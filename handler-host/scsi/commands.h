@@ -6,9 +6,7 @@
 
 namespace bulkhead::scsi {
 
-// Medium (read_write.cc, verify.cc, compare_and_write.cc, orwrite.cc, write_atomic.cc, write_same.cc,
-// unmap.cc, prefetch.cc, flush.cc). They find LBA and length where CDBs of their length have them, so one
-// function serves all the lengths.
+// Medium. They find LBA and length where CDBs of their length have them, so one function serves all the lengths.
 Flow read_blocks(Task& task);
 Flow write_blocks(Task& task);
 Flow verify(Task& task);
@@ -20,6 +18,7 @@ Flow write_same(Task& task);
 Flow unmap(Task& task);
 Flow pre_fetch(Task& task);
 Flow synchronize_cache(Task& task);
+Flow get_lba_status(Task& task);
 
 // The unit (inquiry.cc, capacity.cc, status.cc, rsoc.cc).
 Flow inquiry(Task& task);

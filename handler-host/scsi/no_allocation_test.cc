@@ -93,6 +93,7 @@ std::size_t allocations_of(handler::IoStatus outcome) {
       {extent_cdb(0x8b, Lba{0}, BlockCount{8}), buffer},
       {extent_cdb(0x9c, Lba{0}, BlockCount{8}), buffer},
       {{0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0}, {}},
+      {{0x9e, 0x12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 40, 0, 0}, buffer},
       {{0xd0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, {}},
   };
   CountedCommand command;

@@ -103,6 +103,11 @@ Flow Task::flush(Step next) {
   return Flow::Started;
 }
 
+Flow Task::find_run(ByteOffset from, ByteCount length, Step next) {
+  if (expect_within(from, length.value, next)) unit_->device().provisioning(from, length, run_, *this);
+  return Flow::Started;
+}
+
 Flow Task::lock(BlockRange blocks, Step next) {
   expect(next);
   if (unit_->blocks().acquire(blocks_section_, blocks, *this)) done(IoStatus::Ok);

@@ -54,6 +54,9 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   Flow write_zeroes(ByteOffset at, ByteCount length, handler::Durability durability, Step next);
   Flow discard(ByteOffset at, ByteCount length, Step next);
   Flow flush(Step next);
+  // run() is set in `next`.
+  Flow find_run(ByteOffset from, ByteCount length, Step next);
+  [[nodiscard]] const handler::Run& run() const { return run_; }
   // Waits until no earlier command changes any of these blocks; they are this one's until it was answered.
   Flow lock(BlockRange blocks, Step next);
   // WRITE ATOMIC and readers keep out of each other's way (write_atomic.cc). Whoever reads and returns or
@@ -85,6 +88,7 @@ class Task final : public handler::Io, public RangeLock::Waiter {
     std::uint32_t index = 0;
     std::uint32_t bytes = 0;
     Step then = nullptr;
+    handler::Provisioning provisioning = handler::Provisioning::Mapped;
   };
   Progress progress;
 
@@ -110,6 +114,7 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   const OpcodeRow* row_ = nullptr;
   Cdb cdb_;
   Identity identity_;
+  handler::Run run_;
   bool identity_asked_ = false;
   Step step_ = nullptr;                                // what comes after the operation under way
   handler::IoStatus outcome_ = handler::IoStatus::Ok;  // of the last one
