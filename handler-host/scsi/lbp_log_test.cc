@@ -1,0 +1,54 @@
+#include "handler-host/scsi/lbp_log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace bulkhead::scsi {
+namespace {
+
+using ::testing::ElementsAreArray;
+
+constexpr unsigned kShift512 = 9;
+
+TEST(ThresholdSets, AreOfOneMebibyteUpToACountOf32Bits) {
+  const ThresholdSets small({64}, kShift512);
+  EXPECT_EQ(small.exponent(), 11);
+  EXPECT_EQ(small.set_bytes(), 1u << 20);
+  EXPECT_EQ(ThresholdSets({64}, 12).exponent(), 8);
+  EXPECT_EQ(ThresholdSets({64}, 16).exponent(), 4);  // never 0, which says that there are none
+}
+
+// SBC-4: capacity / 2^exponent < 2^32.
+TEST(ThresholdSets, GrowWithTheCapacity) {
+  for (unsigned bits = 1; bits <= 54; ++bits) {
+    for (const std::uint64_t capacity : {(std::uint64_t{1} << bits) - 1, std::uint64_t{1} << bits}) {
+      const ThresholdSets sets({capacity}, kShift512);
+      EXPECT_LT(capacity >> sets.exponent(), std::uint64_t{1} << 32) << bits;
+    }
+  }
+  EXPECT_EQ(ThresholdSets({std::uint64_t{1} << 54}, kShift512).exponent(), 23);
+}
+
+TEST(ThresholdSets, CountWholeOnesOrBegunOnes) {
+  const ThresholdSets sets({64}, kShift512);
+  EXPECT_EQ(sets.count({(1 << 20) - 1}), 0u);
+  EXPECT_EQ(sets.count_up({(1 << 20) - 1}), 1u);
+  EXPECT_EQ(sets.count({3 << 20}), 3u);
+  EXPECT_EQ(sets.count_up({3 << 20}), 3u);
+  EXPECT_EQ(sets.count_up({0}), 0u);
+  EXPECT_EQ(sets.count({UINT64_MAX}), 0xffffffffu);
+  EXPECT_EQ(sets.count_up({UINT64_MAX}), 0xffffffffu);
+}
+
+TEST(LbpLog, TellsAvailableAndUsedThresholdSets) {
+  Response response;
+  put_lbp_log_parameters(ThresholdSets({std::uint64_t{1} << 21}, kShift512),
+                         {.used = {(5 << 20) + 1}, .available = {(std::uint64_t{0x102} << 20) + 7}},
+                         response);
+  EXPECT_THAT(response.view(),
+              ElementsAreArray({0, 1, 0x03, 8, 0, 0, 1, 2, 0x02, 0, 0, 0,     // shared with others
+                                0, 2, 0x03, 8, 0, 0, 0, 6, 0x01, 0, 0, 0}));  // the unit's own
+}
+
+}  // namespace
+}  // namespace bulkhead::scsi
