@@ -72,6 +72,7 @@ struct Geometry {
   // What one write() changes wholly or not at all when the power fails, if it is this long and at a multiple
   // of it; a power of two. 0: one logical block.
   std::uint32_t atomic_write_bytes = 0;
+  bool tells_space = false;  // space() can tell
 };
 
 enum class Provisioning : std::uint8_t {
@@ -122,7 +123,7 @@ class Device {
     io.done(IoStatus::Ok);
   }
   // How much room there is, into `space`, which stays valid until done(). Asked for rarely, never on the data
-  // path. NotSupported: nobody can tell; it is not asked again.
+  // path. Initiators are warned of too little if geometry().tells_space.
   virtual void space(Space& space, Io& io) {
     static_cast<void>(space);
     io.done(IoStatus::NotSupported);

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/endian.h"
+#include "handler-host/scsi/lbp_log.h"
+#include "handler-host/scsi/threshold_watch.h"
 #include "handler-host/scsi/unit.h"
 
 namespace bulkhead::scsi {
@@ -34,11 +37,30 @@ constexpr std::array<std::uint8_t, 10> kInformationalExceptions{0x08};
 
 constexpr std::array<std::uint8_t, 10> kNothing{};
 
+// SBC-4, "Logical Block Provisioning mode page". SITUA 0: initiators can't be told from each other. Byte 12
+// of the body: the one threshold descriptor, ENABLED, a soft threshold (type 0), armed decreasing (0), over
+// the available LBA mapping resource.
+constexpr std::size_t kThresholdCountByte = 16;
+constexpr std::array<std::uint8_t, 20> kProvisioning{0, 0, 0, 0, 0, 0,    0,
+                                                     0, 0, 0, 0, 0, 0x80, kAvailableResource};
+constexpr std::array<std::uint8_t, 20> kProvisioningChangeable{};
+
+bool has_thresholds(const Unit& unit) {
+  return unit.has_thresholds();
+}
+
+void adjust_provisioning(const Unit& unit, PageControl control, std::span<std::uint8_t> body) {
+  if (control == PageControl::Changeable) return;
+  put_be32(body.subspan(kThresholdCountByte).first<4>(),
+           default_threshold(unit.threshold_sets(), unit.parameters().size));
+}
+
 constexpr ModePageRow kRows[] = {
     {0x01, 0x00, kErrorRecovery, kNothing},
     {0x08, 0x00, kCaching, kCachingChangeable, adjust_caching, take_caching},
     {0x0a, 0x00, kControl, kNothing},
     {0x1c, 0x00, kInformationalExceptions, kNothing},
+    {0x1c, 0x02, kProvisioning, kProvisioningChangeable, adjust_provisioning, nullptr, has_thresholds},
 };
 static_assert(sound(kRows));
 

@@ -32,10 +32,13 @@ struct ModePageRow {
   // Notes the changes; the body has passed the check against the changeable mask. Null: nothing is
   // changeable.
   void (*take)(std::span<const std::uint8_t> body, ModeChanges& changes) = nullptr;
+  // Null: every unit of the type has the page.
+  bool (*present)(const Unit& unit) = nullptr;
 
   [[nodiscard]] constexpr std::uint16_t order() const {
     return static_cast<std::uint16_t>(page << 8 | subpage);
   }
+  [[nodiscard]] bool on(const Unit& unit) const { return present == nullptr || present(unit); }
   [[nodiscard]] constexpr std::size_t header_bytes() const { return subpage == 0 ? 2 : 4; }
 };
 

@@ -75,7 +75,7 @@ const ModePageRow* find_page(const Unit& unit, std::uint8_t page, std::uint8_t s
   const auto rows = unit.type().mode_pages;
   const auto found = std::ranges::find_if(
       rows, [&](const ModePageRow& row) { return row.page == page && row.subpage == subpage; });
-  return found == rows.end() ? nullptr : &*found;
+  return found == rows.end() || !found->on(unit) ? nullptr : &*found;
 }
 
 // Bits outside the changeable mask must be what they are.

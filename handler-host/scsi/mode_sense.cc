@@ -71,6 +71,7 @@ std::optional<Sense> put_pages(const Unit& unit, const Wanted& wanted, Response&
   bool page_known = wanted.page == kAllPages;
   bool any = false;
   for (const ModePageRow& row : unit.type().mode_pages) {
+    if (!row.on(unit)) continue;
     page_known = page_known || row.page == wanted.page;
     if (!asked_for(row, wanted)) continue;
     put_page(unit, row, wanted.control, response);

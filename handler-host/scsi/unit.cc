@@ -58,6 +58,7 @@ Unit::Unit(handler::Device& device, handler::Services& services, IdentitySource&
     tasks_[i].bind(*this);
     give_back(tasks_[i]);
   }
+  threshold_watch_.start();
 }
 
 Unit::~Unit() {
@@ -87,12 +88,7 @@ void Unit::resized(ByteCount size) {
   geometry_ = device_.geometry();
   if (size == parameters_.size) return;
   parameters_.size = size;
-  capacity_changed_ = true;
-}
-
-std::optional<Sense> Unit::unit_attention() const {
-  if (!capacity_changed_) return std::nullopt;
-  return Sense{SenseKey::UnitAttention, asc::kCapacityDataHasChanged};
+  attentions_.establish(Condition::CapacityDataHasChanged);
 }
 
 bool Unit::contains(const Extent& extent) const {

@@ -13,6 +13,7 @@
 
 #include "base/quantity.h"
 #include "handler-host/api/handler.h"
+#include "handler-host/scsi/attentions.h"
 #include "handler-host/scsi/cache_switch.h"
 #include "handler-host/scsi/cdb.h"
 #include "handler-host/scsi/device_type.h"
@@ -20,6 +21,8 @@
 #include "handler-host/scsi/range_lock.h"
 #include "handler-host/scsi/sense.h"
 #include "handler-host/scsi/task.h"
+#include "handler-host/scsi/threshold_sets.h"
+#include "handler-host/scsi/threshold_watch.h"
 
 namespace bulkhead::scsi {
 
@@ -76,10 +79,14 @@ class Unit {
     return force_unit_access || !write_cache() ? handler::Durability::Durable : handler::Durability::Cached;
   }
 
-  // The condition that the next command reports. TCMU tells no initiator from another, so it is reported
-  // once.
-  [[nodiscard]] std::optional<Sense> unit_attention() const;
-  void clear_unit_attention() { capacity_changed_ = false; }
+  // The condition that the next command reports.
+  [[nodiscard]] std::optional<Sense> unit_attention() const { return attentions_.first(); }
+  void clear_unit_attention() { attentions_.clear_first(); }
+  [[nodiscard]] Attentions& attentions() { return attentions_; }
+
+  // Thin provisioning: are initiators warned when room becomes scarce?
+  [[nodiscard]] bool has_thresholds() const { return geometry_.can_discard && geometry_.tells_space; }
+  [[nodiscard]] ThresholdSets threshold_sets() const { return {capacity(), block_shift_}; }
 
   // Parts.
   [[nodiscard]] handler::Device& device() { return device_; }
@@ -116,7 +123,7 @@ class Unit {
 
   handler::Geometry geometry_;
   bool write_through_ = false;
-  bool capacity_changed_ = false;
+  Attentions attentions_;
 
   RangeLock blocks_;
   RangeLock atomic_lock_;
@@ -128,6 +135,7 @@ class Unit {
   std::unique_ptr<std::byte[], Free> scratch_;  // aligned for O_DIRECT
 
   CacheSwitch cache_switch_{*this};
+  ThresholdWatch threshold_watch_{*this};
   std::unique_ptr<Task[]> tasks_;  // after the locks: their sections are checked to be idle first
   Task* free_tasks_ = nullptr;
   std::size_t under_way_ = 0;

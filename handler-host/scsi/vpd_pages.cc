@@ -102,9 +102,9 @@ void block_device_characteristics(const Unit& unit, const Identity&, Response& r
 void logical_block_provisioning(const Unit& unit, const Identity&, Response& response) {
   const handler::Geometry& geometry = unit.geometry();
   std::uint8_t bits = 0;
-  if (geometry.can_discard) bits = 0xe0;                                 // LBPU, LBPWS, LBPWS10
-  if (geometry.can_discard && geometry.discard_zeroes) bits |= 1u << 2;  // LBPRZ 001b
-  response.u8(0);                                                        // THRESHOLD EXPONENT
+  if (geometry.can_discard) bits = 0xe0;                                      // LBPU, LBPWS, LBPWS10
+  if (geometry.can_discard && geometry.discard_zeroes) bits |= 1u << 2;       // LBPRZ 001b
+  response.u8(unit.has_thresholds() ? unit.threshold_sets().exponent() : 0);  // THRESHOLD EXPONENT
   response.u8(bits);
   response.u8(geometry.can_discard ? 0x02 : 0x00);  // PROVISIONING TYPE: thin, or not reported
   response.u8(0);

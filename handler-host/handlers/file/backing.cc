@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <bit>
 #include <cerrno>
@@ -117,6 +118,8 @@ void describe_file(Backing& backing, const struct stat& status) {
   const auto block = static_cast<std::uint64_t>(status.st_blksize);
   if (std::has_single_bit(block) && block <= kLargestPhysicalBlock)
     backing.physical_block_bytes = static_cast<std::uint32_t>(block);
+  struct statvfs all{};
+  backing.tells_space = ::fstatvfs(backing.fd.get(), &all) == 0 && all.f_blocks != 0;
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ struct Backing {
   std::uint32_t atomic_bytes = 0;          // changed wholly or not at all when the power fails; 0: not known
   std::uint32_t optimal_bytes = 0;         // of a transfer; 0: not known
   bool solid_state = false;                // known only of block devices
+  bool tells_space = false;                // a file, on a file system that has a size
 };
 
 // Opens what the config names and refuses what can't be a disk: directory, FIFO, character device, empty

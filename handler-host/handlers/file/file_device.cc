@@ -92,6 +92,7 @@ Geometry FileDevice::geometry() const {
   geometry.discard_granularity_bytes = discard_.granularity_bytes;
   geometry.optimal_transfer_bytes = backing_.optimal_bytes;
   geometry.atomic_write_bytes = backing_.atomic_bytes;
+  geometry.tells_space = backing_.tells_space;
   return geometry;
 }
 

@@ -116,6 +116,7 @@ TEST_P(EveryFileSystem, SpaceIsWhatTheFileTakesAndTheFileSystemHasLeft) {
   ASSERT_TRUE(lun.device) << lun.open_error.what;
   Space before, after;
   ASSERT_EQ(lun.space(before), IoStatus::Ok);
+  EXPECT_TRUE(lun.device->geometry().tells_space);
   EXPECT_EQ(before.used.value, 0u);
   const Buffer out(kMebibyte);
   out.fill(0x17);

@@ -97,6 +97,10 @@ Result<UniqueFd> FakeServices::open_file(const handler::FileRequest& request) {
   return fail(Cause::NotFound, ENOENT, request.path);
 }
 
+void FakeServices::run_timers() {
+  for (auto& timer : std::exchange(timers, {})) timer();
+}
+
 void FakeIdentity::ask(std::move_only_function<void(Result<Identity>)> answer) {
   ++asked;
   if (hold)
@@ -115,6 +119,7 @@ void FakeIdentity::answer_held() {
 TestLun::TestLun(LunShape given)
     : shape(std::move(given)),
       device({shape.blocks.value * shape.block_bytes}, shape.block_bytes, shape.geometry),
+      services(shape.room.has_value()),
       unit(device, services, identity,
            Parameters{.device = "user_0/test",
                       .config = shape.config,
@@ -122,7 +127,9 @@ TestLun::TestLun(LunShape given)
                       .block_bytes = shape.block_bytes,
                       .max_sectors = shape.max_sectors,
                       .largest_transfer_bytes = shape.largest_transfer_bytes,
-                      .max_commands = shape.max_commands}) {}
+                      .max_commands = shape.max_commands}) {
+  device.room = shape.room;
+}
 
 Answer TestLun::get(const Bytes& cdb, std::size_t buffer_bytes) {
   std::vector<std::byte> buffer(buffer_bytes, std::byte{0xee});

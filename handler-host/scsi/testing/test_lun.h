@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -29,6 +30,7 @@ struct LunShape {
   std::uint32_t largest_transfer_bytes = 0;
   std::uint32_t max_commands = 32;
   std::string config = "memory/test";
+  std::optional<handler::Space> room = std::nullopt;  // as the back end tells it; timers are held then
 };
 [[nodiscard]] handler::Geometry thin();  // discards, and reads zeroes then
 [[nodiscard]] handler::Geometry able();  // has all that commands may need, so that none is missing
@@ -51,14 +53,22 @@ class TestCommand final : public Command {
 
 class FakeServices final : public handler::Services {
  public:
+  explicit FakeServices(bool holds_timers = false) : hold_timers(holds_timers) {}
   Result<UniqueFd> open_file(const handler::FileRequest&) override;
   void watch(int, std::uint32_t, std::move_only_function<void()>) override {}
   void unwatch(int) override {}
   void post(std::move_only_function<void()> work) override { work(); }
-  void after(std::uint32_t, std::move_only_function<void()> work) override { work(); }
+  void after(std::uint32_t, std::move_only_function<void()> work) override {
+    if (!hold_timers) return work();
+    timers.push_back(std::move(work));
+  }
   void log(handler::LogLevel, std::string_view text) override { lines.emplace_back(text); }
   void count(std::string_view, std::uint64_t) override {}
+  // Lets all pass that were set so far.
+  void run_timers();
   std::vector<std::string> lines;
+  const bool hold_timers;  // else they pass at once
+  std::vector<std::move_only_function<void()>> timers;
 };
 
 class FakeIdentity final : public IdentitySource {

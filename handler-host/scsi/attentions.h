@@ -1,0 +1,35 @@
+// The unit attention conditions of a logical unit: a set, told one after the other.
+// Source: SAM-5, "Unit attention conditions".
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include "handler-host/scsi/sense.h"
+
+namespace bulkhead::scsi {
+
+// In the order in which they are told: what a driver must know to use the unit rightly goes first.
+enum class Condition : std::uint8_t {
+  CapacityDataHasChanged,
+  SoftThresholdReached,
+};
+
+// TCMU tells no initiator from another, so each condition is told once. One that is established again before
+// it was told is one still. Threads: one.
+class Attentions {
+ public:
+  void establish(Condition condition) { pending_ |= bit(condition); }
+  void withdraw(Condition condition) { pending_ &= ~bit(condition); }
+  // The one that the next command tells; stays until clear_first().
+  [[nodiscard]] std::optional<Sense> first() const;
+  void clear_first() { pending_ &= pending_ - 1; }
+
+ private:
+  static constexpr std::uint32_t bit(Condition condition) { return 1u << std::to_underlying(condition); }
+
+  std::uint32_t pending_ = 0;
+};
+
+}  // namespace bulkhead::scsi
