@@ -9,6 +9,7 @@ namespace {
 // By Condition.
 constexpr std::array kCodes{
     asc::kCapacityDataHasChanged,
+    asc::kModeParametersChanged,
     asc::kSoftThresholdReached,
 };
 

@@ -13,6 +13,7 @@ namespace bulkhead::scsi {
 // In the order in which they are told: what a driver must know to use the unit rightly goes first.
 enum class Condition : std::uint8_t {
   CapacityDataHasChanged,
+  ModeParametersChanged,
   SoftThresholdReached,
 };
 

@@ -27,6 +27,7 @@ void CacheSwitch::done(handler::IoStatus status) noexcept {
     unit_.set_write_cache(was_on_);
     result = fail(Cause::Backend, EIO, "what the write cache holds can't be written back, so it stays on");
   }
+  if (unit_.write_cache() != was_on_) unit_.mode_parameters_changed();
   unit_.blocks().release(all_);
   unit_.command_over();
   std::exchange(done_, nullptr)(std::move(result));

@@ -28,7 +28,9 @@ void LogicalUnit::resized(ByteCount size) {
 }
 void LogicalUnit::set_write_cache(bool on, std::move_only_function<void(Result<>)> done) {
   if (!on) return impl_->unit.cache_switch().off(std::move(done));
+  const bool was_on = impl_->unit.write_cache();
   impl_->unit.set_write_cache(true);
+  if (impl_->unit.write_cache() != was_on) impl_->unit.mode_parameters_changed();
   done({});
 }
 bool LogicalUnit::write_cache() const {

@@ -19,6 +19,8 @@ enum class PageControl : std::uint8_t { Current = 0, Changeable = 1, Default = 2
 // What a MODE SELECT asks for, gathered from all its pages before any of it is done.
 struct ModeChanges {
   std::optional<bool> write_cache = std::nullopt;
+  std::optional<bool> descriptor_sense = std::nullopt;
+  std::optional<bool> software_write_protect = std::nullopt;
 };
 
 // A page is held without its header (page code, subpage code, length); those follow from the row.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <utility>
 
 #include "base/endian.h"
 #include "handler-host/scsi/commands.h"
@@ -124,26 +125,58 @@ Refusal read_list(const Unit& unit, List list, bool ten, ModeChanges& changes) {
   return std::nullopt;
 }
 
-// What was cached until the switch must reach the medium before the initiator may rely on there being no
-// cache: what was answered, and what is under way and not durable by itself. progress.index: the cache was
-// on.
-Flow cache_flushed(Task& task, IoStatus status) {
+// What can be changed, packed so that a task remembers it across an operation.
+enum Setting : std::uint32_t { kCacheOn = 0x1, kDescriptors = 0x2, kProtected = 0x4 };
+
+std::uint32_t settings(const Unit& unit) {
+  return (unit.write_cache() ? kCacheOn : 0u) |
+         (unit.sense_format() == SenseFormat::Descriptor ? kDescriptors : 0u) |
+         (unit.software_write_protect() ? kProtected : 0u);
+}
+
+void set(Unit& unit, std::uint32_t settings) {
+  if (unit.geometry().write_cache) unit.set_write_cache((settings & kCacheOn) != 0);
+  unit.set_sense_format((settings & kDescriptors) != 0 ? SenseFormat::Descriptor : SenseFormat::Fixed);
+  unit.set_software_write_protect((settings & kProtected) != 0);
+}
+
+// Which of them a command names.
+std::uint32_t named_by(const ModeChanges& changes) {
+  return (changes.write_cache ? kCacheOn : 0u) | (changes.descriptor_sense ? kDescriptors : 0u) |
+         (changes.software_write_protect ? kProtected : 0u);
+}
+
+std::uint32_t wanted_by(const ModeChanges& changes) {
+  return (changes.write_cache.value_or(false) ? kCacheOn : 0u) |
+         (changes.descriptor_sense.value_or(false) ? kDescriptors : 0u) |
+         (changes.software_write_protect.value_or(false) ? kProtected : 0u);
+}
+
+// progress: `index` what was before, `bytes` what of it this command has set.
+Flow flushed(Task& task, IoStatus status) {
   if (status == IoStatus::Ok) return task.good();
-  task.unit().set_write_cache(task.progress.index != 0);  // the command failed, so it changed nothing
+  // The command failed, so it changed nothing.
+  const auto [before, named] = std::pair(task.progress.index, task.progress.bytes);
+  set(task.unit(), (settings(task.unit()) & ~named) | (before & named));
   return task.fail(status);
 }
 
 Flow all_blocks_locked(Task& task, IoStatus) {
-  return task.flush(cache_flushed);
+  return task.flush(flushed);
 }
 
-// Also when it is off already: another command that switched it off may not be through yet.
+// What was cached until the cache is switched off must reach the medium before the initiator may rely on
+// there being no cache: what was answered, and what is under way and not durable by itself. Software write
+// protection begins after the cached data has been written, too (SPC-4, "Control mode page"). Both also where
+// nothing changes: another command that changed it may not be through yet.
 Flow apply(Task& task, const ModeChanges& changes) {
   Unit& unit = task.unit();
-  if (!changes.write_cache) return task.good();
-  task.progress.index = unit.write_cache() ? 1 : 0;
-  unit.set_write_cache(*changes.write_cache);
-  if (unit.write_cache() || !unit.geometry().write_cache) return task.good();
+  task.progress.index = settings(unit);
+  task.progress.bytes = named_by(changes);
+  set(unit, (task.progress.index & ~task.progress.bytes) | wanted_by(changes));
+  const bool uncached = changes.write_cache == false && unit.geometry().write_cache;
+  const bool protect = changes.software_write_protect == true;
+  if (!uncached && !protect) return task.good();
   return task.lock({0, unit.capacity().value}, all_blocks_locked);
 }
 

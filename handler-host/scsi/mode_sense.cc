@@ -30,7 +30,7 @@ Wanted wanted_of(const Cdb& cdb) {
 
 // SBC-3, "Device-specific parameter": WP, DPOFUA.
 std::uint8_t device_specific(const Unit& unit) {
-  return static_cast<std::uint8_t>((unit.geometry().read_only ? 0x80 : 0x00) | 0x10);
+  return static_cast<std::uint8_t>((unit.write_protected() ? 0x80 : 0x00) | 0x10);
 }
 
 // SBC-3, "Mode parameter block descriptors".

@@ -21,6 +21,9 @@ constexpr std::uint8_t kDefault = 0x80;
 constexpr std::uint8_t kSaved = 0xc0;
 constexpr std::uint8_t kCachingPage = 0x08;
 constexpr std::uint8_t kWce = 0x04;
+constexpr std::uint8_t kControlPage = 0x0a;
+constexpr std::uint8_t kDSense = 0x04;  // of byte 2
+constexpr std::uint8_t kSwp = 0x08;     // of byte 4
 
 Bytes sense6(std::uint8_t page, std::uint8_t flags = kDbd, std::uint8_t subpage = 0,
              std::uint8_t allocation = 255) {
@@ -48,6 +51,32 @@ Reply select_caching(TestLun& lun, bool on) {
   const Bytes list = caching_list(on);
   return lun.put(select6(list.size()), list);
 }
+// Pages of a MODE SENSE(6) answer without block descriptors: where each begins, and its code and subpage.
+struct Page {
+  std::size_t at;
+  std::size_t body_at;
+  std::size_t end;
+  int code;
+  int subpage;
+};
+std::vector<Page> pages_of(const Bytes& data) {
+  std::vector<Page> pages;
+  for (std::size_t at = 4; at < data.size(); at = pages.back().end) {
+    const bool sub = (data[at] & 0x40) != 0;
+    const std::size_t header = sub ? 4 : 2;
+    const std::size_t length =
+        sub ? static_cast<std::size_t>(data[at + 2] << 8 | data[at + 3]) : data[at + 1];
+    pages.push_back({at, at + header, at + header + length, data[at] & 0x3f, sub ? data[at + 1] : 0});
+  }
+  return pages;
+}
+// The bits of a byte of the answer that MODE SELECT can change.
+std::uint8_t changeable_at(const Page& page, std::size_t byte) {
+  if (page.code == kCachingPage && byte == page.at + 2) return kWce;
+  if (page.code == kControlPage && page.subpage == 0 && byte == page.at + 2) return kDSense;
+  if (page.code == kControlPage && page.subpage == 0 && byte == page.at + 4) return kSwp;
+  return 0;
+}
 bool shown_wce(TestLun& lun, std::uint8_t control = 0) {
   return (lun.get(sense6(static_cast<std::uint8_t>(control | kCachingPage))).data.at(6) & kWce) != 0;
 }
@@ -74,13 +103,29 @@ TEST(ModeSense6, WithoutBlockDescriptorsIfToldSo) {
 
 TEST(ModeSense6, GivesAllPagesInAscendingOrder) {
   TestLun lun;
-  for (const std::uint8_t subpage : {std::uint8_t{0x00}, std::uint8_t{0xff}}) {
-    const Bytes data = lun.get(sense6(0x3f, kDbd, subpage)).data;
-    std::vector<int> pages;
-    for (std::size_t at = 4; at < data.size(); at += 2u + data[at + 1]) pages.push_back(data[at]);
-    EXPECT_THAT(pages, ElementsAre(0x01, 0x08, 0x0a, 0x1c));
-    EXPECT_EQ(data[0] + 1u, data.size());
-  }
+  const Bytes data = lun.get(sense6(0x3f)).data;
+  std::vector<int> pages;
+  for (const Page& page : pages_of(data)) pages.push_back(page.code << 8 | page.subpage);
+  EXPECT_THAT(pages, ElementsAre(0x0100, 0x0800, 0x0a00, 0x1c00));
+  EXPECT_EQ(data[0] + 1u, data.size());
+}
+
+TEST(ModeSense6, GivesSubpagesIfAskedForAllOfThem) {
+  TestLun lun;
+  const Bytes data = lun.get(sense6(0x3f, kDbd, 0xff)).data;
+  std::vector<int> pages;
+  for (const Page& page : pages_of(data)) pages.push_back(page.code << 8 | page.subpage);
+  EXPECT_THAT(pages, ElementsAre(0x0100, 0x0800, 0x0a00, 0x0a01, 0x1c00));
+  EXPECT_EQ(pages_of(lun.get(sense6(kControlPage, kDbd, 0xff)).data).size(), 2u);
+  EXPECT_EQ(pages_of(lun.get(sense6(kControlPage)).data).size(), 1u);
+}
+
+TEST(ModeSense6, GivesTheControlExtensionPage) {
+  TestLun lun;
+  const Bytes data = lun.get(sense6(kControlPage, kDbd, 0x01)).data;
+  ASSERT_EQ(data.size(), 4u + 32);
+  EXPECT_THAT(Bytes(data.begin() + 4, data.begin() + 11),
+              ElementsAre(0x4a, 0x01, 0, 28, 0x04 /* TCMOS */, 0, 0 /* no limit of its own */));
 }
 
 TEST(ModeSense6, TellsWriteProtection) {
@@ -104,12 +149,11 @@ TEST(ModeSense6, SavedValuesAreNotSupported) {
               HasSense(SenseKey::IllegalRequest, asc::kSavingNotSupported));
 }
 
-TEST(ModeSense6, OnlyTheWriteCacheIsChangeable) {
+TEST(ModeSense6, OnlyWriteCacheSenseFormatAndWriteProtectionAreChangeable) {
   TestLun lun;
-  const Bytes data = lun.get(sense6(kChangeable | 0x3f)).data;
-  for (std::size_t at = 4; at < data.size(); at += 2u + data[at + 1])
-    for (std::size_t i = at + 2; i < at + 2 + data[at + 1]; ++i)
-      EXPECT_EQ(data[i], data[at] == kCachingPage && i == at + 2 ? kWce : 0);
+  const Bytes data = lun.get(sense6(kChangeable | 0x3f, kDbd, 0xff)).data;
+  for (const Page& page : pages_of(data))
+    for (std::size_t i = page.body_at; i < page.end; ++i) EXPECT_EQ(data[i], changeable_at(page, i)) << i;
 }
 
 TEST(ModeSense6, WithoutAWriteCacheInTheDeviceNothingIsChangeable) {
@@ -216,6 +260,7 @@ TEST(AdministratorsSwitch, IsThroughAfterWritesUnderWayAndAFlush) {
   lun.device.finish();
   ASSERT_TRUE(switched);
   EXPECT_TRUE(switched->has_value());
+  EXPECT_THAT(lun.run(test_unit_ready_cdb()), HasSense(SenseKey::UnitAttention, asc::kModeParametersChanged));
   EXPECT_FALSE(shown_wce(lun));
   EXPECT_EQ(lun.unit.under_way(), 0u);
 }
@@ -232,7 +277,7 @@ TEST(AdministratorsSwitch, LeavesTheCacheOnIfItCannotBeFlushed) {
 
 TEST(ModeSelect6, WhatModeSenseGaveIsTakenBack) {
   TestLun lun;
-  Bytes list = lun.get(sense6(0x3f, 0)).data;
+  Bytes list = lun.get(sense6(0x3f, 0, 0xff)).data;
   list[0] = 0;
   EXPECT_THAT(lun.put(select6(list.size()), list), IsGood());
   EXPECT_TRUE(shown_wce(lun));
@@ -240,12 +285,12 @@ TEST(ModeSelect6, WhatModeSenseGaveIsTakenBack) {
 
 TEST(ModeSelect6, EveryBitThatIsNotChangeableIsRefusedWithAPointerToIt) {
   TestLun lun;
-  Bytes good = lun.get(sense6(0x3f, kDbd)).data;
+  Bytes good = lun.get(sense6(0x3f, kDbd, 0xff)).data;
   good[0] = 0;
-  for (std::size_t page = 4; page < good.size(); page += 2u + good[page + 1]) {
-    for (std::size_t byte = page + 2; byte < page + 2 + good[page + 1]; ++byte) {
+  for (const Page& page : pages_of(good)) {
+    for (std::size_t byte = page.body_at; byte < page.end; ++byte) {
       for (int bit = 0; bit < 8; ++bit) {
-        if (good[page] == kCachingPage && byte == page + 2 && (1 << bit) == kWce) continue;
+        if ((changeable_at(page, byte) & 1 << bit) != 0) continue;
         Bytes list = good;
         list[byte] = static_cast<std::uint8_t>(list[byte] ^ (1 << bit));
         const Reply reply = lun.put(select6(list.size()), list);

@@ -123,6 +123,7 @@ TEST(Read10, DpoIsTakenAndFuaFlushesTheCacheBeforeReading) {
   EXPECT_THAT(lun.get(read10(Lba{0}, BlockCount{1}, kDpo)).reply, IsGood());
   EXPECT_THAT(lun.get(read10(Lba{1}, BlockCount{1}, kDpo | kFua)).reply, IsGood());
   lun.switch_cache_off();
+  lun.run(test_unit_ready_cdb());  // MODE PARAMETERS CHANGED
   EXPECT_THAT(lun.get(read10(Lba{2}, BlockCount{1}, kFua)).reply, IsGood());
   EXPECT_THAT(lun.device.ops, ElementsAre(Op{OpKind::Read, 0, 512}, Op{OpKind::Flush},
                                           Op{OpKind::Read, 512, 512}, Op{OpKind::Read, 1024, 512}));

@@ -62,6 +62,7 @@ inline constexpr AdditionalSense kInvalidFieldInCdb{0x24, 0x00, "INVALID FIELD I
 inline constexpr AdditionalSense kInvalidFieldInParameterList{0x26, 0x00, "INVALID FIELD IN PARAMETER LIST"};
 inline constexpr AdditionalSense kWriteProtected{0x27, 0x00, "WRITE PROTECTED"};
 inline constexpr AdditionalSense kSpaceAllocationFailed{0x27, 0x07, "SPACE ALLOCATION FAILED WRITE PROTECT"};
+inline constexpr AdditionalSense kModeParametersChanged{0x2a, 0x01, "MODE PARAMETERS CHANGED"};
 inline constexpr AdditionalSense kCapacityDataHasChanged{0x2a, 0x09, "CAPACITY DATA HAS CHANGED"};
 inline constexpr AdditionalSense kSavingNotSupported{0x39, 0x00, "SAVING PARAMETERS NOT SUPPORTED"};
 inline constexpr AdditionalSense kInternalTargetFailure{0x44, 0x00, "INTERNAL TARGET FAILURE"};
@@ -83,7 +84,6 @@ inline constexpr AdditionalSense kCommunicationFailure{0x08, 0x00, "LOGICAL UNIT
 inline constexpr AdditionalSense kMiscompare{0x1d, 0x00, "MISCOMPARE DURING VERIFY OPERATION"};
 inline constexpr AdditionalSense kNotSupportedForLun{0x25, 0x00, "LOGICAL UNIT NOT SUPPORTED"};
 inline constexpr AdditionalSense kPowerOnOrReset{0x29, 0x00, "POWER ON, RESET, OR BUS DEVICE RESET OCCURRED"};
-inline constexpr AdditionalSense kModeParametersChanged{0x2a, 0x01, "MODE PARAMETERS CHANGED"};
 inline constexpr AdditionalSense kReservationsPreempted{0x2a, 0x03, "RESERVATIONS PREEMPTED"};
 inline constexpr AdditionalSense kReservationsReleased{0x2a, 0x04, "RESERVATIONS RELEASED"};
 inline constexpr AdditionalSense kAccessStateChanged{0x2a, 0x06, "ASYMMETRIC ACCESS STATE CHANGED"};

@@ -37,7 +37,7 @@ Flow Task::dispatch() {
   row_ = found.row;
   if (const auto wrong = reserved_bit_set(*row_, cdb_, can))
     return fail(invalid_cdb(wrong->byte, wrong->bit));
-  if (row_->access == Access::Writes && unit_->geometry().read_only)
+  if (row_->access == Access::Writes && unit_->write_protected())
     return fail(Sense{SenseKey::DataProtect, asc::kWriteProtected});
   return row_->execute(*this);
 }

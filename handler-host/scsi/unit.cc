@@ -80,6 +80,7 @@ void Unit::execute(Command& command) {
     command.complete(status_reply(Status::TaskSetFull));
     return;
   }
+  commanded_ = true;
   ++under_way_;
   task->start(command);
 }
@@ -89,6 +90,11 @@ void Unit::resized(ByteCount size) {
   if (size == parameters_.size) return;
   parameters_.size = size;
   attentions_.establish(Condition::CapacityDataHasChanged);
+}
+
+// A fresh host is told what its predecessor had before its first command: no initiator sees a change.
+void Unit::mode_parameters_changed() {
+  if (commanded_) attentions_.establish(Condition::ModeParametersChanged);
 }
 
 bool Unit::contains(const Extent& extent) const {

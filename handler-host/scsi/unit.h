@@ -70,7 +70,14 @@ class Unit {
   [[nodiscard]] ByteCount discard_piece(ByteOffset at, ByteCount left) const;
   // More blocks than the channel can carry for one command?
   [[nodiscard]] bool exceeds_channel(BlockCount count) const;
-  [[nodiscard]] SenseFormat sense_format() const { return SenseFormat::Fixed; }  // D_SENSE is 0
+
+  // D_SENSE and SWP, as mode page 0Ah shows them.
+  [[nodiscard]] SenseFormat sense_format() const { return sense_format_; }
+  void set_sense_format(SenseFormat format) { sense_format_ = format; }
+  [[nodiscard]] bool software_write_protect() const { return software_write_protect_; }
+  void set_software_write_protect(bool on) { software_write_protect_ = on; }
+  // By the device, or by an initiator.
+  [[nodiscard]] bool write_protected() const { return geometry_.read_only || software_write_protect_; }
 
   // The write cache, as mode page 08h shows it. Without one in the device it stays off.
   [[nodiscard]] bool write_cache() const { return geometry_.write_cache && !write_through_; }
@@ -83,6 +90,12 @@ class Unit {
   [[nodiscard]] std::optional<Sense> unit_attention() const { return attentions_.first(); }
   void clear_unit_attention() { attentions_.clear_first(); }
   [[nodiscard]] Attentions& attentions() { return attentions_; }
+
+  // Somebody who is no initiator changed a mode page. Not for a MODE SELECT: SPC-4 wants the attention
+  // established for every I_T nexus but the one that sent it. The next command is most likely that one's own,
+  // and would fail for what its sender knows best. All initiators share one set of mode pages (VPD 87h says
+  // so), and those that care look at the pages again.
+  void mode_parameters_changed();
 
   // Thin provisioning: are initiators warned when room becomes scarce?
   [[nodiscard]] bool has_thresholds() const { return geometry_.can_discard && geometry_.tells_space; }
@@ -124,6 +137,9 @@ class Unit {
   handler::Geometry geometry_;
   bool write_through_ = false;
   Attentions attentions_;
+  bool software_write_protect_ = false;
+  SenseFormat sense_format_ = SenseFormat::Fixed;
+  bool commanded_ = false;  // there was a command: an initiator may have seen the mode pages
 
   RangeLock blocks_;
   RangeLock atomic_lock_;

@@ -53,8 +53,10 @@ void judge(const Reply& reply, std::size_t buffer_bytes) {
     BULKHEAD_CHECK(reply.sense_bytes == 0 && (reply.status == 0x00 || reply.data_bytes == 0));
     return;
   }
-  BULKHEAD_CHECK(reply.data_bytes == 0 && reply.sense_bytes == 18);
-  BULKHEAD_CHECK((reply.sense[0] & 0x7f) == 0x70 && (reply.sense[2] & 0x0f) != 0);
+  BULKHEAD_CHECK(reply.data_bytes == 0 && reply.sense_bytes == 8 + reply.sense[7]);
+  const bool descriptors = reply.sense[0] == 0x72;
+  BULKHEAD_CHECK(descriptors || ((reply.sense[0] & 0x7f) == 0x70 && reply.sense_bytes == 18));
+  BULKHEAD_CHECK((reply.sense[descriptors ? 1 : 2] & 0x0f) != 0);
   BULKHEAD_CHECK(!describe_sense(reply.sense).view().empty());
 }
 

@@ -256,11 +256,30 @@ Bytes test_unit_ready_cdb() {
   return Bytes(6);
 }
 
-std::uint8_t sense_key(const Reply& reply) {
-  return reply.sense[2] & 0x0f;
+bool is_descriptor_sense(const Reply& reply) {
+  return reply.sense[0] == 0x72;
 }
+
+std::uint8_t sense_key(const Reply& reply) {
+  return reply.sense[is_descriptor_sense(reply) ? 1 : 2] & 0x0f;
+}
+
 std::uint16_t sense_code(const Reply& reply) {
-  return static_cast<std::uint16_t>(reply.sense[12] << 8 | reply.sense[13]);
+  const std::size_t at = is_descriptor_sense(reply) ? 2 : 12;
+  return static_cast<std::uint16_t>(reply.sense[at] << 8 | reply.sense[at + 1]);
+}
+
+SenseKeySpecific sense_key_specific(const Reply& reply) {
+  const auto& sense = reply.sense;
+  if (!is_descriptor_sense(reply)) return {sense[15], sense[16], sense[17]};
+  for (std::size_t at = 8; at + 8 <= reply.sense_bytes; at += 2u + sense[at + 1])
+    if (sense[at] == 0x02) return {sense[at + 4], sense[at + 5], sense[at + 6]};
+  return {};
+}
+
+bool well_formed_sense(const Reply& reply) {
+  if (reply.sense_bytes != 8 + reply.sense[7]) return false;
+  return is_descriptor_sense(reply) || ((reply.sense[0] & 0x7f) == 0x70 && reply.sense_bytes == 18);
 }
 std::optional<std::uint32_t> sense_information(const Reply& reply) {
   if ((reply.sense[0] & 0x80) == 0) return std::nullopt;

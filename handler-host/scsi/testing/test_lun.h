@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -141,11 +142,16 @@ class TestLun {
 [[nodiscard]] Bytes unmap_list(std::initializer_list<std::pair<std::uint64_t, std::uint32_t>> ranges);
 [[nodiscard]] Bytes test_unit_ready_cdb();
 
-// Readers of replies.
+// Readers of replies, whichever format their sense data has.
+using SenseKeySpecific = std::array<std::uint8_t, 3>;
+[[nodiscard]] bool is_descriptor_sense(const Reply& reply);
 [[nodiscard]] std::uint8_t sense_key(const Reply& reply);
 [[nodiscard]] std::uint16_t sense_code(const Reply& reply);
 // INFORMATION, if it is valid.
 [[nodiscard]] std::optional<std::uint32_t> sense_information(const Reply& reply);
+[[nodiscard]] SenseKeySpecific sense_key_specific(const Reply& reply);  // zeroes if there are none
+// Current sense data whose own length is the reply's.
+[[nodiscard]] bool well_formed_sense(const Reply& reply);
 
 MATCHER(IsGood, "is GOOD without sense") {
   return arg.status == 0 && arg.sense_bytes == 0;
@@ -153,24 +159,29 @@ MATCHER(IsGood, "is GOOD without sense") {
 MATCHER(IsBusy, "is BUSY") {
   return arg.status == 0x08 && arg.sense_bytes == 0;
 }
+// Of either format.
 MATCHER_P2(HasSense, key, code, "has the sense") {
   *result_listener << "status " << int{arg.status} << ", sense " << int{sense_key(arg)} << "/" << std::hex
                    << sense_code(arg);
-  return arg.status == 0x02 && arg.sense_bytes == 18 && arg.data_bytes == 0 &&
+  return arg.status == 0x02 && arg.data_bytes == 0 && well_formed_sense(arg) &&
          sense_key(arg) == static_cast<std::uint8_t>(key) && sense_code(arg) == code.number();
 }
-// Sense key specific bytes of the fixed format: where, and optionally which bit.
+// Where the sense key specific bytes point, and optionally at which bit.
 MATCHER_P(PointsAtCdb, byte, "points at a byte of the CDB") {
-  return (arg.sense[15] & 0xc0) == 0xc0 && (arg.sense[16] << 8 | arg.sense[17]) == byte;
+  const SenseKeySpecific at = sense_key_specific(arg);
+  return (at[0] & 0xc0) == 0xc0 && (at[1] << 8 | at[2]) == byte;
 }
 MATCHER_P2(PointsAtCdb, byte, bit, "points at a bit of the CDB") {
-  return (arg.sense[15] & 0xcf) == (0xc8 | bit) && (arg.sense[16] << 8 | arg.sense[17]) == byte;
+  const SenseKeySpecific at = sense_key_specific(arg);
+  return (at[0] & 0xcf) == (0xc8 | bit) && (at[1] << 8 | at[2]) == byte;
 }
 MATCHER_P(PointsAtList, byte, "points at a byte of the parameter list") {
-  return (arg.sense[15] & 0xc0) == 0x80 && (arg.sense[16] << 8 | arg.sense[17]) == byte;
+  const SenseKeySpecific at = sense_key_specific(arg);
+  return (at[0] & 0xc0) == 0x80 && (at[1] << 8 | at[2]) == byte;
 }
 MATCHER_P2(PointsAtList, byte, bit, "points at a bit of the parameter list") {
-  return (arg.sense[15] & 0xcf) == (0x88 | bit) && (arg.sense[16] << 8 | arg.sense[17]) == byte;
+  const SenseKeySpecific at = sense_key_specific(arg);
+  return (at[0] & 0xcf) == (0x88 | bit) && (at[1] << 8 | at[2]) == byte;
 }
 
 }  // namespace bulkhead::scsi::testing
