@@ -23,7 +23,7 @@ void put_standard(const Unit& unit, const Identity& identity, Response& response
   const DeviceType& type = unit.type();
   response.u8(type.peripheral_type);
   response.u8(0);     // not removable
-  response.u8(0x06);  // VERSION: SPC-4
+  response.u8(0x06);  // VERSION: SPC-4. iscsi-test-cu calls 07h, SPC-5, invalid; no initiator gains by it.
   response.u8(0x02);  // RESPONSE DATA FORMAT
   response.u8(kStandardBytes - 5);
   response.u8(0);

@@ -85,7 +85,7 @@ TEST(Inquiry, APageCodeWithoutEvpdIsRefused) {
 
 TEST(Inquiry, AnUnknownPageIsRefused) {
   TestLun lun;
-  const Reply reply = lun.get(vpd(0x86)).reply;
+  const Reply reply = lun.get(vpd(0x88)).reply;
   EXPECT_THAT(reply, HasSense(SenseKey::IllegalRequest, asc::kInvalidFieldInCdb));
   EXPECT_THAT(reply, PointsAtCdb(2));
 }
@@ -123,7 +123,7 @@ TEST(Inquiry, AsksAnewEachTimeBecauseTheSerialIsSetLate) {
 TEST(VpdPages, AreListedInAscendingOrderAndEachCanBeRead) {
   TestLun lun;
   const Bytes list = lun.get(vpd(0x00)).data;
-  EXPECT_THAT(list, ElementsAre(0x00, 0x00, 0x00, 6, 0x00, 0x80, 0x83, 0xb0, 0xb1, 0xb2));
+  EXPECT_THAT(list, ElementsAre(0x00, 0x00, 0x00, 9, 0x00, 0x80, 0x83, 0x86, 0x87, 0xb0, 0xb1, 0xb2, 0xb4));
   for (std::size_t i = 4; i < list.size(); ++i) {
     const Answer answer = lun.get(vpd(list[i]));
     EXPECT_THAT(answer.reply, IsGood());
@@ -272,7 +272,40 @@ TEST(BlockDeviceCharacteristics, TellOnlyWhatIsKnownNotToRotate) {
 
 TEST(BlockDeviceCharacteristics, TellThatVerifyComparesUnmappedBlocksToo) {
   TestLun lun;
-  EXPECT_EQ(lun.get(vpd(0xb1)).data[8], 0x01);  // VBULS
+  EXPECT_EQ(lun.get(vpd(0xb1)).data[8] & 0x01, 0x01);  // VBULS
+}
+
+TEST(BlockDeviceCharacteristics, TellThatFuaMeansStableStorageAndNothingThatNobodyKnows) {
+  TestLun lun;
+  const Bytes page = lun.get(vpd(0xb1)).data;
+  EXPECT_EQ(page[6] | page[7], 0);
+  EXPECT_EQ(page[8] & 0x02, 0x02);  // FUAB
+  EXPECT_EQ(page[8] & 0x30, 0);     // ZONED: not reported
+}
+
+// smartctl asks for it before a self-test; sg_vpd shows it.
+TEST(ExtendedInquiry, PromisesSimpleTasksTheCacheAndAllTheSenseDataThatTheKernelPassesOn) {
+  TestLun lun;
+  const Bytes page = lun.get(vpd(0x86)).data;
+  ASSERT_EQ(page.size(), 64u);
+  EXPECT_EQ(page[4], 0);
+  EXPECT_EQ(page[5], 0x01);  // SIMPSUP
+  EXPECT_EQ(page[6], 0x01);  // V_SUP
+  EXPECT_EQ(page[13], 96);
+  handler::Geometry geometry;
+  geometry.write_cache = false;
+  TestLun uncached({.geometry = geometry});
+  EXPECT_EQ(uncached.get(vpd(0x86)).data[6], 0x00);
+}
+
+TEST(ModePagePolicy, IsThatAllPagesAreShared) {
+  TestLun lun;
+  EXPECT_THAT(lun.get(vpd(0x87)).data, ElementsAre(0, 0x87, 0, 4, 0x3f, 0xff, 0x00, 0));
+}
+
+TEST(SupportedBlockLengths, AreTheOneThatItHasWithoutProtection) {
+  TestLun lun({.block_bytes = 4096});
+  EXPECT_THAT(lun.get(vpd(0xb4)).data, ElementsAre(0, 0xb4, 0, 8, 0, 0, 0x10, 0, 0, 0x01, 0, 0));
 }
 
 TEST(LogicalBlockProvisioning, PromisesWhatTheDeviceCan) {

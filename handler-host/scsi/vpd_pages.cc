@@ -69,6 +69,25 @@ void device_identification(const Unit& unit, const Identity& identity, Response&
   response.u8(0);
 }
 
+// 86h, "Extended INQUIRY Data VPD page": what is 0 is not there. The kernel's target core hands every command
+// of a TCMU device on as SIMPLE, whatever its task attribute was (target_handle_task_attr), so SIMPSUP alone.
+void extended_inquiry(const Unit& unit, const Identity&, Response& response) {
+  response.u8(0);                                          // no microcode, no protection information
+  response.u8(0x01);                                       // SIMPSUP
+  response.u8(unit.geometry().write_cache ? 0x01 : 0x00);  // V_SUP
+  response.zeros(6);
+  response.u8(channel::kSenseBytes);  // MAXIMUM SUPPORTED SENSE DATA LENGTH: what the kernel passes on
+  response.zeros(50);
+}
+
+// 87h, "Mode Page Policy VPD page": all pages and subpages are shared by all initiators.
+void mode_page_policy(const Unit&, const Identity&, Response& response) {
+  response.u8(0x3f);
+  response.u8(0xff);
+  response.u8(0x00);  // MLUS 0: each logical unit has its own; MODE PAGE POLICY: shared
+  response.u8(0);
+}
+
 // B0h, "Block Limits VPD page".
 void block_limits(const Unit& unit, const Identity&, Response& response) {
   const Limits limits = unit.limits();
@@ -91,10 +110,15 @@ void block_limits(const Unit& unit, const Identity&, Response& response) {
 }
 
 // B1h, "Block Device Characteristics VPD page". Unless the medium is known not to rotate: 0, not reported.
+// Nor are product type and form factor: what a LUN is made of, nobody knows. FUAB: FUA and SYNCHRONIZE CACHE
+// mean stable storage, as in SBC-3. VBULS: VERIFY reads unmapped blocks like any others.
 void block_device_characteristics(const Unit& unit, const Identity&, Response& response) {
+  constexpr std::uint8_t kFuab = 0x02;
+  constexpr std::uint8_t kVbuls = 0x01;
   response.u16(unit.geometry().solid_state ? 1 : 0);  // MEDIUM ROTATION RATE
-  response.zeros(2);                                  // product type, form factor
-  response.u8(0x01);                                  // VBULS: VERIFY compares unmapped blocks too
+  response.u8(0);                                     // PRODUCT TYPE
+  response.u8(0);                                     // WABEREQ, WACEREQ, NOMINAL FORM FACTOR
+  response.u8(kFuab | kVbuls);
   response.zeros(55);
 }
 
@@ -110,9 +134,27 @@ void logical_block_provisioning(const Unit& unit, const Identity&, Response& res
   response.u8(0);
 }
 
+// B4h, "Supported Block Lengths and Protection Types VPD page": the block length that the administrator
+// chose, without protection information.
+void supported_block_lengths(const Unit& unit, const Identity&, Response& response) {
+  response.u32(unit.block_bytes());
+  response.u8(0);
+  response.u8(0x01);  // T0PS
+  response.u16(0);
+}
+
+// Not here: 88h, SCSI Ports, because TCMU tells of no port; B3h, B5h, B6h and B7h, because there are no
+// referrals, no utilization limits, no zones and no streams.
 constexpr VpdPageRow kRows[] = {
-    {0x00, supported_pages}, {0x80, unit_serial_number, true},     {0x83, device_identification, true},
-    {0xb0, block_limits},    {0xb1, block_device_characteristics}, {0xb2, logical_block_provisioning},
+    {0x00, supported_pages},
+    {0x80, unit_serial_number, true},
+    {0x83, device_identification, true},
+    {0x86, extended_inquiry},
+    {0x87, mode_page_policy},
+    {0xb0, block_limits},
+    {0xb1, block_device_characteristics},
+    {0xb2, logical_block_provisioning},
+    {0xb4, supported_block_lengths},
 };
 static_assert(std::ranges::is_sorted(kRows, {}, &VpdPageRow::page));
 
