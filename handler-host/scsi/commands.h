@@ -29,6 +29,10 @@ Flow request_sense(Task& task);
 Flow start_stop_unit(Task& task);
 Flow report_supported_opcodes(Task& task);
 
+// Log pages (log_sense.cc).
+Flow log_select(Task& task);
+Flow log_sense(Task& task);
+
 // Mode pages (mode_sense.cc, mode_select.cc).
 Flow mode_sense_6(Task& task);
 Flow mode_sense_10(Task& task);

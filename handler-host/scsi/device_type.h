@@ -6,6 +6,7 @@
 #include <span>
 #include <string_view>
 
+#include "handler-host/scsi/log_pages.h"
 #include "handler-host/scsi/mode_pages.h"
 #include "handler-host/scsi/opcode_table.h"
 #include "handler-host/scsi/response.h"
@@ -29,6 +30,7 @@ struct DeviceType {
   std::span<const OpcodeRow> opcodes;
   std::span<const VpdPageRow> vpd_pages;  // ascending
   std::span<const ModePageRow> mode_pages;
+  std::span<const LogPageRow> log_pages;  // ascending
 };
 
 [[nodiscard]] const DeviceType& disk();

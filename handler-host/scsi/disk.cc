@@ -61,6 +61,10 @@ constexpr OpcodeRow kOpcodes[] = {
     // UNMAP: group; parameter list length
     {0x42, kNoSa, {0x42, 0x00, 0x00, 0x00, 0x00, 0x00, 0x1f, 0xff, 0xff},
      kOut, Writes, kSafe, unmap, kDiscards},
+    // LOG SELECT: PCR, SP; PC, page; subpage; parameter list length
+    {0x4c, kNoSa, {0x4c, 0x03, 0xff, 0xff, 0x00, 0x00, 0x00, 0xff, 0xff}, kOut, None, Replay::Never, log_select},
+    // LOG SENSE: SP; PC, page; subpage; parameter pointer; allocation length
+    {0x4d, kNoSa, {0x4d, 0x01, 0xff, 0xff, 0x00, 0xff, 0xff, 0xff, 0xff}, kIn, None, kSafe, log_sense},
     // MODE SELECT(10): PF, SP; parameter list length
     {0x55, kNoSa, {0x55, 0x11, 0x00, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff}, kOut, None, kSafe, mode_select_10},
     // MODE SENSE(10): LLBAA, DBD; PC, page; subpage; allocation length
@@ -127,6 +131,7 @@ const DeviceType& disk() {
       .opcodes = kOpcodes,
       .vpd_pages = disk_vpd_pages(),
       .mode_pages = disk_mode_pages(),
+      .log_pages = disk_log_pages(),
   };
   return type;
 }

@@ -77,11 +77,13 @@ bool Task::expect_within(ByteOffset at, std::uint64_t bytes, Step next) {
 }
 
 Flow Task::read(ByteOffset from, std::span<std::byte> into, Step next) {
+  unit_->errors().read.bytes += into.size();
   if (expect_within(from, into.size(), next)) unit_->device().read(from, into, *this);
   return Flow::Started;
 }
 
 Flow Task::write(ByteOffset to, std::span<const std::byte> from, handler::Durability durability, Step next) {
+  unit_->errors().written.bytes += from.size();
   if (expect_within(to, from.size(), next)) unit_->device().write(to, from, durability, *this);
   return Flow::Started;
 }
@@ -215,9 +217,20 @@ Sense Task::sense_of(IoStatus status) const {
 
 Flow Task::fail(IoStatus status) {
   if (status == IoStatus::Busy) return busy();
-  const Reply reply = check_condition(sense_of(status), unit_->sense_format());
+  const Sense sense = sense_of(status);
+  count(sense);
+  const Reply reply = check_condition(sense, unit_->sense_format());
   report(status, reply);
   return finish(reply);
+}
+
+// DATA PROTECT and ILLEGAL REQUEST are no errors of the unit.
+void Task::count(const Sense& sense) {
+  ErrorCounters& errors = unit_->errors();
+  if (sense.key == SenseKey::MediumError)
+    ++(sense.code == asc::kWriteError ? errors.written : errors.read).uncorrected;
+  else if (sense.key == SenseKey::HardwareError)
+    ++errors.non_medium;
 }
 
 void Task::report(IoStatus status, const Reply& reply) {

@@ -107,6 +107,7 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   [[nodiscard]] bool expect_within(ByteOffset at, std::uint64_t bytes, Step next);
   Flow finish(const Reply& reply);
   [[nodiscard]] Sense sense_of(handler::IoStatus status) const;
+  void count(const Sense& sense);
   void report(handler::IoStatus status, const Reply& reply);
 
   Unit* unit_ = nullptr;

@@ -17,6 +17,7 @@
 #include "handler-host/scsi/cache_switch.h"
 #include "handler-host/scsi/cdb.h"
 #include "handler-host/scsi/device_type.h"
+#include "handler-host/scsi/error_counters.h"
 #include "handler-host/scsi/logical_unit.h"
 #include "handler-host/scsi/range_lock.h"
 #include "handler-host/scsi/sense.h"
@@ -101,6 +102,10 @@ class Unit {
   [[nodiscard]] bool has_thresholds() const { return geometry_.can_discard && geometry_.tells_space; }
   [[nodiscard]] ThresholdSets threshold_sets() const { return {capacity(), block_shift_}; }
 
+  // What the log pages show.
+  [[nodiscard]] ErrorCounters& errors() { return errors_; }
+  [[nodiscard]] const ErrorCounters& errors() const { return errors_; }
+
   // Parts.
   [[nodiscard]] handler::Device& device() { return device_; }
   [[nodiscard]] handler::Services& services() { return services_; }
@@ -140,6 +145,8 @@ class Unit {
   bool software_write_protect_ = false;
   SenseFormat sense_format_ = SenseFormat::Fixed;
   bool commanded_ = false;  // there was a command: an initiator may have seen the mode pages
+
+  ErrorCounters errors_;
 
   RangeLock blocks_;
   RangeLock atomic_lock_;
