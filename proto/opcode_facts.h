@@ -53,15 +53,15 @@ constexpr std::array<OpcodeFacts, 256> make_opcode_facts() {
   // VERIFY 10/12/16: data only with BYTCHK
   set(Direction::Out, Other, Replay::Safe, 0x2f, 0xaf, 0x8f);
   // REQUEST SENSE, INQUIRY, MODE SENSE 6/10, RECEIVE DIAGNOSTIC, READ CAPACITY 10, READ DEFECT DATA 10/12,
-  // READ BUFFER 10, LOG SENSE, PERSISTENT RESERVE IN, RECEIVE COPY RESULTS, ZBC IN, SERVICE ACTION IN 16,
+  // READ BUFFER 10, LOG SENSE, PERSISTENT RESERVE IN, RECEIVE COPY RESULTS, ZBC IN, SERVICE ACTION IN 16/12,
   // REPORT LUNS, MAINTENANCE IN
   set(Direction::In, Other, Replay::Safe, 0x03, 0x12, 0x1a, 0x5a, 0x1c, 0x25, 0x37, 0xb7, 0x3c, 0x4d, 0x5e,
-      0x84, 0x95, 0x9e, 0xa0, 0xa3);
-  // MODE SELECT 6/10: the same values set twice
-  set(Direction::Out, Other, Replay::Safe, 0x15, 0x55);
-  // FORMAT UNIT, REASSIGN BLOCKS, SEND DIAGNOSTIC, WRITE BUFFER, SANITIZE, LOG SELECT, PERSISTENT RESERVE
-  // OUT, EXTENDED COPY, MAINTENANCE OUT
-  set(Direction::Out, Other, Replay::Never, 0x04, 0x07, 0x1d, 0x3b, 0x48, 0x4c, 0x5f, 0x83, 0xa4);
+      0x84, 0x95, 0x9e, 0xab, 0xa0, 0xa3);
+  // MODE SELECT 6/10: the same values set twice; SEND DIAGNOSTIC: a self-test reads
+  set(Direction::Out, Other, Replay::Safe, 0x15, 0x55, 0x1d);
+  // FORMAT UNIT, REASSIGN BLOCKS, WRITE BUFFER, SANITIZE, LOG SELECT, PERSISTENT RESERVE OUT, EXTENDED COPY,
+  // MAINTENANCE OUT
+  set(Direction::Out, Other, Replay::Never, 0x04, 0x07, 0x3b, 0x48, 0x4c, 0x5f, 0x83, 0xa4);
   // ZBC OUT: zone state
   set(Direction::None, Other, Replay::Never, 0x94);
   return table;

@@ -20,7 +20,7 @@ Flow pre_fetch(Task& task);
 Flow synchronize_cache(Task& task);
 Flow get_lba_status(Task& task);
 
-// The unit (inquiry.cc, capacity.cc, status.cc, rsoc.cc).
+// The unit (inquiry.cc, capacity.cc, status.cc, rsoc.cc, maintenance_in.cc, diagnostic.cc, medium_facts.cc).
 Flow inquiry(Task& task);
 Flow read_capacity_10(Task& task);
 Flow read_capacity_16(Task& task);
@@ -28,6 +28,12 @@ Flow test_unit_ready(Task& task);
 Flow request_sense(Task& task);
 Flow start_stop_unit(Task& task);
 Flow report_supported_opcodes(Task& task);
+Flow report_supported_task_management_functions(Task& task);
+Flow report_timestamp(Task& task);
+Flow send_diagnostic(Task& task);
+Flow receive_diagnostic_results(Task& task);
+Flow read_defect_data(Task& task);
+Flow read_media_serial_number(Task& task);
 
 // Log pages (log_sense.cc).
 Flow log_select(Task& task);

@@ -18,6 +18,9 @@ constexpr auto kOut = channel::Direction::Out;
 // Of the age of SCSI-2; and of it, answered in spite of a unit attention.
 constexpr Special kOld{.ignored_bits = kScsi2Lun};
 constexpr Special kOldAlways{.attention = Attention::Waits, .ignored_bits = kScsi2Lun};
+// It may have to wait until all of the cache is written back.
+constexpr Special kFlushes{.timeout_s = 60};
+constexpr Special kOldFlushes{.ignored_bits = kScsi2Lun, .timeout_s = 60};
 constexpr Special kUnmapBit{.discard_bits = 0x08};
 constexpr Special kAtomic{.needs = Needs::AtomicWrites};
 constexpr Special kDiscards{.needs = Needs::Discard};
@@ -40,7 +43,11 @@ constexpr OpcodeRow kOpcodes[] = {
     // MODE SENSE(6): DBD; PC, page; subpage; allocation length
     {0x1a, kNoSa, {0x1a, 0x08, 0xff, 0xff, 0xff}, kIn, None, kSafe, mode_sense_6, kOld},
     // START STOP UNIT: IMMED; POWER CONDITION MODIFIER; POWER CONDITION, NO_FLUSH, LOEJ, START
-    {0x1b, kNoSa, {0x1b, 0x01, 0x00, 0x0f, 0xf7}, kNoData, None, kSafe, start_stop_unit, kOld},
+    {0x1b, kNoSa, {0x1b, 0x01, 0x00, 0x0f, 0xf7}, kNoData, None, kSafe, start_stop_unit, kOldFlushes},
+    // RECEIVE DIAGNOSTIC RESULTS: PCV; page code; allocation length
+    {0x1c, kNoSa, {0x1c, 0x01, 0xff, 0xff, 0xff}, kIn, None, kSafe, receive_diagnostic_results, kOld},
+    // SEND DIAGNOSTIC: PF, SELFTEST, DEVOFFL, UNITOFFL; parameter list length
+    {0x1d, kNoSa, {0x1d, 0x17, 0x00, 0xff, 0xff}, kOut, None, kSafe, send_diagnostic, kFlushes},
     // READ CAPACITY(10)
     {0x25, kNoSa, {0x25}, kIn, None, kSafe, read_capacity_10, kOld},
     // READ(10), WRITE(10): DPO, FUA, FUA_NV; LBA; group; count
@@ -54,7 +61,9 @@ constexpr OpcodeRow kOpcodes[] = {
     {0x34, kNoSa, {0x34, 0x02, 0xff, 0xff, 0xff, 0xff, 0x1f, 0xff, 0xff}, kNoData, Reads, kSafe, pre_fetch},
     // SYNCHRONIZE CACHE(10): SYNC_NV, IMMED; LBA; group; count
     {0x35, kNoSa, {0x35, 0x06, 0xff, 0xff, 0xff, 0xff, 0x1f, 0xff, 0xff},
-     kNoData, None, kSafe, synchronize_cache},
+     kNoData, None, kSafe, synchronize_cache, kFlushes},
+    // READ DEFECT DATA(10): REQ_PLIST, REQ_GLIST, format; allocation length
+    {0x37, kNoSa, {0x37, 0x00, 0x1f, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff}, kIn, None, kSafe, read_defect_data},
     // WRITE SAME(10): UNMAP; LBA; group; count
     {0x41, kNoSa, {0x41, 0x08, 0xff, 0xff, 0xff, 0xff, 0x1f, 0xff, 0xff},
      kOut, Writes, kSafe, write_same, kUnmapBit},
@@ -91,7 +100,7 @@ constexpr OpcodeRow kOpcodes[] = {
      kNoData, Reads, kSafe, pre_fetch},
     // SYNCHRONIZE CACHE(16): SYNC_NV, IMMED; LBA; count; group
     {0x91, kNoSa, {0x91, 0x06, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f},
-     kNoData, None, kSafe, synchronize_cache},
+     kNoData, None, kSafe, synchronize_cache, kFlushes},
     // WRITE SAME(16): UNMAP, NDOB; LBA; count; group
     {0x93, kNoSa, {0x93, 0x09, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f},
      kOut, Writes, kSafe, write_same, kUnmapBit},
@@ -107,16 +116,28 @@ constexpr OpcodeRow kOpcodes[] = {
     // REPORT SUPPORTED OPERATION CODES: RCTD, options; opcode; service action; allocation length
     {0xa3, 0x0c, {0xa3, 0x0c, 0x87, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, kIn, None, kSafe,
      report_supported_opcodes},
+    // REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS: REPD; allocation length
+    {0xa3, 0x0d, {0xa3, 0x0d, 0x80, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff}, kIn, None, kSafe,
+     report_supported_task_management_functions},
+    // REPORT TIMESTAMP: allocation length
+    {0xa3, 0x0f, {0xa3, 0x0f, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff}, kIn, None, kSafe,
+     report_timestamp},
     // READ(12), WRITE(12): DPO, FUA, FUA_NV; LBA; count; group
     {0xa8, kNoSa, {0xa8, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f},
      kIn, Reads, kSafe, read_blocks},
     {0xaa, kNoSa, {0xaa, 0x1a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f},
      kOut, Writes, kSafe, write_blocks},
+    // READ MEDIA SERIAL NUMBER: allocation length
+    {0xab, 0x01, {0xab, 0x01, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff}, kIn, None, kSafe,
+     read_media_serial_number},
     // WRITE AND VERIFY(12), VERIFY(12): DPO, BYTCHK; LBA; count; group
     {0xae, kNoSa, {0xae, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f},
      kOut, Writes, kSafe, write_and_verify},
     {0xaf, kNoSa, {0xaf, 0x16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f},
      kOut, Reads, kSafe, verify},
+    // READ DEFECT DATA(12): REQ_PLIST, REQ_GLIST, format; address descriptor index; allocation length
+    {0xb7, kNoSa, {0xb7, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, kIn, None, kSafe,
+     read_defect_data},
 };
 // clang-format on
 static_assert(sound(kOpcodes));

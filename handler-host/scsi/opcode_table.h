@@ -48,6 +48,7 @@ struct Special {
   Attention attention = Attention::GoesFirst;
   std::uint8_t discard_bits = 0;  // those of byte 1 that are evaluated only if the device can discard
   std::uint8_t ignored_bits = 0;  // those of byte 1 that are not evaluated and not refused either
+  std::uint16_t timeout_s = 30;   // RECOMMENDED COMMAND TIMEOUT
 };
 
 struct OpcodeRow {

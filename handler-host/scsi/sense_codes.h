@@ -65,6 +65,7 @@ inline constexpr AdditionalSense kSpaceAllocationFailed{0x27, 0x07, "SPACE ALLOC
 inline constexpr AdditionalSense kModeParametersChanged{0x2a, 0x01, "MODE PARAMETERS CHANGED"};
 inline constexpr AdditionalSense kCapacityDataHasChanged{0x2a, 0x09, "CAPACITY DATA HAS CHANGED"};
 inline constexpr AdditionalSense kSavingNotSupported{0x39, 0x00, "SAVING PARAMETERS NOT SUPPORTED"};
+inline constexpr AdditionalSense kFailedSelfTest{0x3e, 0x03, "LOGICAL UNIT FAILED SELF-TEST"};
 inline constexpr AdditionalSense kInternalTargetFailure{0x44, 0x00, "INTERNAL TARGET FAILURE"};
 
 // What others in the path answer: the kernel's target core and the supervisor. For the decoder.
@@ -134,6 +135,7 @@ inline constexpr std::array kAdditionalSenses{
     asc::kSoftThresholdReached,
     asc::kSavingNotSupported,
     asc::kMediumNotPresent,
+    asc::kFailedSelfTest,
     asc::kInquiryDataHasChanged,
     asc::kReportedLunsDataHasChanged,
     asc::kInternalTargetFailure,

@@ -197,29 +197,41 @@ Bytes rsoc(std::uint8_t options, std::uint8_t opcode = 0, std::uint16_t action =
           0};
 }
 
-TEST(ReportSupportedOpcodes, ListsExactlyTheTable) {
+TEST(ReportSupportedOpcodes, ListsExactlyTheTableAndWhatTheKernelAnswers) {
   TestLun lun({.geometry = able()});
   const Bytes data = lun.get(rsoc(0)).data;
   ASSERT_EQ(u32(data, 0) + 4, data.size());
-  ASSERT_EQ(data.size(), 4 + 8 * disk().opcodes.size());
+  ASSERT_EQ(data.size(), 4 + 8 * (disk().opcodes.size() + 1));
   std::size_t at = 4;
   for (const OpcodeRow& row : disk().opcodes) {
     EXPECT_EQ(data[at], row.opcode);
     EXPECT_EQ(data[at + 3], row.has_service_action() ? row.service_action : 0);
-    EXPECT_EQ(data[at + 5], row.has_service_action() ? 1 : 0);  // SERVACTV, no CTDP
+    EXPECT_EQ(data[at + 5], row.has_service_action() ? 0x11 : 0x10);  // MLU 01b, SERVACTV, no CTDP
     EXPECT_EQ(data[at + 7], row.cdb_bytes());
     at += 8;
   }
+  EXPECT_THAT(Bytes(data.end() - 8, data.end()), ElementsAre(0xa0, 0, 0, 0, 0, 0x10, 0, 12));
 }
 
 TEST(ReportSupportedOpcodes, AddsTimeoutsDescriptorsIfAsked) {
   TestLun lun({.geometry = able()});
   const Bytes data = lun.get(rsoc(0x80)).data;
-  ASSERT_EQ(data.size(), 4 + 20 * disk().opcodes.size());
-  for (std::size_t at = 4; at < data.size(); at += 20) {
+  ASSERT_EQ(data.size(), 4 + 20 * (disk().opcodes.size() + 1));
+  std::size_t at = 4;
+  for (const OpcodeRow& row : disk().opcodes) {
     EXPECT_EQ(data[at + 5] & 0x02, 0x02);  // CTDP
     EXPECT_EQ(data[at + 8] << 8 | data[at + 9], 0x0a);
+    EXPECT_EQ(u32(data, at + 12), 0u);  // nominal: not known
+    EXPECT_EQ(u32(data, at + 16), row.special.timeout_s);
+    EXPECT_GE(row.special.timeout_s, 30);
+    at += 20;
   }
+}
+
+TEST(ReportSupportedOpcodes, RecommendMorePatienceWithAFlush) {
+  TestLun lun;
+  EXPECT_EQ(u32(lun.get(rsoc(0x81, 0x28)).data, 4 + 10 + 8), 30u);
+  EXPECT_EQ(u32(lun.get(rsoc(0x81, 0x35)).data, 4 + 10 + 8), 60u);
 }
 
 TEST(ReportSupportedOpcodes, EachListedCommandCanBeAskedForInItsWayAndShowsItsUsage) {
@@ -233,14 +245,33 @@ TEST(ReportSupportedOpcodes, EachListedCommandCanBeAskedForInItsWayAndShowsItsUs
     for (const std::uint8_t options : {right, std::uint8_t{3}}) {
       const Bytes data = lun.get(rsoc(options, row.opcode, action)).data;
       ASSERT_EQ(data.size(), 4 + row.cdb_bytes());
-      EXPECT_EQ(data[1], 0x03);
+      EXPECT_EQ(data[1], 0x23);  // supported, MLU 01b
       EXPECT_EQ(data[3], row.cdb_bytes());
       EXPECT_TRUE(std::equal(data.begin() + 4, data.end(), row.usage.begin()));
     }
     const Bytes timed = lun.get(rsoc(0x80 | right, row.opcode, action)).data;
     EXPECT_EQ(timed.size(), 4 + row.cdb_bytes() + 12);
-    EXPECT_EQ(timed[1], 0x83);
+    EXPECT_EQ(timed[1], 0xa3);
   }
+}
+
+// It never gets here, but the disk has it.
+TEST(ReportSupportedOpcodes, TellOfReportLunsWhichIsStillUnknownToDispatch) {
+  TestLun lun;
+  const Bytes data = lun.get(rsoc(1, 0xa0)).data;
+  ASSERT_EQ(data.size(), 4u + 12);
+  EXPECT_EQ(data[1] & 0x07, 0x03);
+  EXPECT_EQ(data[4], 0xa0);
+  EXPECT_THAT(lun.get(rsoc(2, 0xa0)).reply, HasSense(SenseKey::IllegalRequest, asc::kInvalidFieldInCdb));
+  EXPECT_THAT(lun.run({0xa0, 0, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0}),
+              HasSense(SenseKey::IllegalRequest, asc::kInvalidOpcode));
+}
+
+// What Linux's sd asks before it uses WRITE SAME(16) (scsi_report_opcode): SUPPORT 011b, whatever else is
+// set.
+TEST(ReportSupportedOpcodes, LetLinuxUseWriteSame16) {
+  TestLun lun({.geometry = thin()});
+  EXPECT_EQ(lun.get(rsoc(1, 0x93)).data.at(1) & 0x03, 0x03);
 }
 
 TEST(ReportSupportedOpcodes, WhatIsNotThereIsReportedAsNotSupported) {
