@@ -47,7 +47,7 @@ INSTANTIATE_TEST_SUITE_P(Disk, Command, ::testing::ValuesIn(disk().opcodes.begin
                          [](const auto& row) { return name_of(row.param); });
 
 TEST_P(Command, Succeeds) {
-  TestLun lun({.blocks = kCaseBlocks, .geometry = thin()});
+  TestLun lun({.blocks = kCaseBlocks, .geometry = able()});
   const CommandCase& one = *case_of(GetParam());
   const Reply reply = send(lun, one.good);
   EXPECT_THAT(reply, IsGood());
@@ -58,7 +58,7 @@ TEST_P(Command, BeyondTheLastBlockIsRefusedAndTouchesNothing) {
   const CommandCase& one = *case_of(GetParam());
   ASSERT_TRUE(one.beyond_end || !has_lba(GetParam())) << "the case lacks beyond_end";
   if (!one.beyond_end) return;
-  TestLun lun({.blocks = kCaseBlocks, .geometry = thin()});
+  TestLun lun({.blocks = kCaseBlocks, .geometry = able()});
   EXPECT_THAT(send(lun, *one.beyond_end), HasSense(SenseKey::IllegalRequest, asc::kLbaOutOfRange));
   EXPECT_TRUE(lun.device.ops.empty());
 }
@@ -67,7 +67,7 @@ TEST_P(Command, LessDataThanAnnouncedIsRefusedAndTouchesNothing) {
   const CommandCase& one = *case_of(GetParam());
   ASSERT_TRUE(one.too_little_data || one.good.data_out.empty()) << "the case lacks too_little_data";
   if (!one.too_little_data) return;
-  TestLun lun({.blocks = kCaseBlocks, .geometry = thin()});
+  TestLun lun({.blocks = kCaseBlocks, .geometry = able()});
   const Reply reply = send(lun, *one.too_little_data);
   EXPECT_EQ(reply.status, 0x02);
   EXPECT_EQ(sense_key(reply), static_cast<std::uint8_t>(SenseKey::IllegalRequest));
@@ -88,7 +88,7 @@ TEST_P(Command, OnAReadOnlyDeviceWritesAreRefusedAndAllElseSucceeds) {
 
 TEST_P(Command, IsReportedAsSupportedWithItsUsageMap) {
   const OpcodeRow& row = GetParam();
-  TestLun lun({.blocks = kCaseBlocks, .geometry = thin()});
+  TestLun lun({.blocks = kCaseBlocks, .geometry = able()});
   const auto action = static_cast<std::uint8_t>(row.has_service_action() ? row.service_action : 0);
   const Answer answer = lun.get({0xa3, 0x0c, 0x03, row.opcode, 0, action, 0, 0, 0, 64, 0, 0});
   ASSERT_THAT(answer.reply, IsGood());
@@ -101,10 +101,10 @@ TEST_P(Command, IsReportedAsSupportedWithItsUsageMap) {
 // A command cut off in the middle by a failing back end must be answered as a failure, whatever it was doing.
 TEST_P(Command, AFailingBackEndIsNeverTakenForSuccess) {
   const CommandCase& one = *case_of(GetParam());
-  TestLun healthy({.blocks = kCaseBlocks, .geometry = thin()});
+  TestLun healthy({.blocks = kCaseBlocks, .geometry = able()});
   send(healthy, one.good);
   for (const Op& op : healthy.device.ops) {
-    TestLun lun({.blocks = kCaseBlocks, .geometry = thin()});
+    TestLun lun({.blocks = kCaseBlocks, .geometry = able()});
     lun.device.fail(op.kind,
                     op.kind == OpKind::Read ? handler::IoStatus::ReadError : handler::IoStatus::WriteError);
     EXPECT_EQ(send(lun, one.good).status, 0x02) << op;

@@ -1,5 +1,11 @@
 #include "handler-host/scsi/lbp_log.h"
 
+#include <array>
+#include <span>
+
+#include "base/endian.h"
+#include "handler-host/scsi/unit.h"
+
 namespace bulkhead::scsi {
 namespace {
 
@@ -9,24 +15,19 @@ enum class Scope : std::uint8_t {
   Shared = 0x02,     // others may take it
 };
 
-// Binary format list parameter (SPC-5): nothing is saved, nothing is compared.
-constexpr std::uint8_t kControlByte = 0x03;
-constexpr std::uint8_t kParameterBytes = 8;
-
-void put_count(std::uint16_t code, std::uint32_t count, Scope scope, Response& response) {
-  response.u16(code);
-  response.u8(kControlByte);
-  response.u8(kParameterBytes);
-  response.u32(count);
-  response.u8(static_cast<std::uint8_t>(scope));
-  response.zeros(3);
+void put_count(std::uint16_t code, std::uint32_t count, Scope scope, LogParameters& parameters) {
+  std::array<std::uint8_t, 8> bytes{};
+  put_be32(std::span(bytes).first<4>(), count);
+  bytes[4] = static_cast<std::uint8_t>(scope);
+  parameters.list(code, bytes);
 }
 
 }  // namespace
 
-void put_lbp_log_parameters(const ThresholdSets& sets, const handler::Space& space, Response& response) {
-  put_count(kAvailableResource, sets.count(space.available), Scope::Shared, response);
-  put_count(kUsedResource, sets.count_up(space.used), Scope::Dedicated, response);
+void put_lbp_log(const Unit& unit, const handler::Space& space, LogParameters& parameters) {
+  const ThresholdSets sets = unit.threshold_sets();
+  put_count(kAvailableResource, sets.count(space.available), Scope::Shared, parameters);
+  put_count(kUsedResource, sets.count_up(space.used), Scope::Dedicated, parameters);
 }
 
 }  // namespace bulkhead::scsi

@@ -3,8 +3,7 @@
 #pragma once
 
 #include "handler-host/api/handler.h"
-#include "handler-host/scsi/response.h"
-#include "handler-host/scsi/threshold_sets.h"
+#include "handler-host/scsi/log_pages.h"
 
 namespace bulkhead::scsi {
 
@@ -14,7 +13,6 @@ inline constexpr std::uint8_t kLbpLogPage = 0x0c;
 inline constexpr std::uint8_t kAvailableResource = 0x01;
 inline constexpr std::uint8_t kUsedResource = 0x02;
 
-// Adds the page's parameters, after the header of a log page.
-void put_lbp_log_parameters(const ThresholdSets& sets, const handler::Space& space, Response& response);
+void put_lbp_log(const Unit& unit, const handler::Space& space, LogParameters& parameters);
 
 }  // namespace bulkhead::scsi

@@ -3,10 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "handler-host/scsi/testing/test_lun.h"
+#include "handler-host/scsi/threshold_sets.h"
+
 namespace bulkhead::scsi {
 namespace {
 
-using ::testing::ElementsAreArray;
+using namespace testing;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::Not;
 
 constexpr unsigned kShift512 = 9;
 
@@ -40,14 +46,40 @@ TEST(ThresholdSets, CountWholeOnesOrBegunOnes) {
   EXPECT_EQ(sets.count_up({UINT64_MAX}), 0xffffffffu);
 }
 
+Bytes log_sense(std::uint8_t page) {
+  return {0x4d, 0, static_cast<std::uint8_t>(0x40 | page), 0, 0, 0, 0, 1, 0, 0};
+}
+
+LunShape thin_that_tells_space() {
+  LunShape shape{.blocks = BlockCount{1024}, .geometry = thin()};
+  shape.geometry.tells_space = true;
+  return shape;
+}
+
+// Windows and smartctl show these.
 TEST(LbpLog, TellsAvailableAndUsedThresholdSets) {
-  Response response;
-  put_lbp_log_parameters(ThresholdSets({std::uint64_t{1} << 21}, kShift512),
-                         {.used = {(5 << 20) + 1}, .available = {(std::uint64_t{0x102} << 20) + 7}},
-                         response);
-  EXPECT_THAT(response.view(),
-              ElementsAreArray({0, 1, 0x03, 8, 0, 0, 1, 2, 0x02, 0, 0, 0,     // shared with others
-                                0, 2, 0x03, 8, 0, 0, 0, 6, 0x01, 0, 0, 0}));  // the unit's own
+  TestLun lun(thin_that_tells_space());
+  lun.device.room = handler::Space{.used = {(5 << 20) + 1}, .available = {(std::uint64_t{0x102} << 20) + 7}};
+  const Answer answer = lun.get(log_sense(kLbpLogPage));
+  ASSERT_THAT(answer.reply, IsGood());
+  EXPECT_THAT(answer.data, ElementsAre(0x8c, 0, 0, 24,                              // DS, the page
+                                       0, 1, 0x23, 8, 0, 0, 1, 2, 0x02, 0, 0, 0,    // shared with others
+                                       0, 2, 0x23, 8, 0, 0, 0, 6, 0x01, 0, 0, 0));  // the unit's own
+  EXPECT_THAT(lun.get(log_sense(0x00)).data, Contains(kLbpLogPage));
+}
+
+TEST(LbpLog, IsNotThereForADeviceThatCanNotTell) {
+  TestLun lun({.geometry = thin()});
+  EXPECT_THAT(lun.get(log_sense(kLbpLogPage)).reply,
+              HasSense(SenseKey::IllegalRequest, asc::kInvalidFieldInCdb));
+  EXPECT_THAT(lun.get(log_sense(0x00)).data, Not(Contains(kLbpLogPage)));
+}
+
+TEST(LbpLog, FailsIfTheBackEndDoes) {
+  TestLun lun(thin_that_tells_space());
+  lun.device.room = handler::Space{};
+  lun.device.fail(OpKind::Space, handler::IoStatus::ReadError);
+  EXPECT_EQ(lun.get(log_sense(kLbpLogPage)).reply.status, 0x02);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "handler-host/scsi/lbp_log.h"
 #include "handler-host/scsi/unit.h"
 
 namespace bulkhead::scsi {
@@ -19,21 +20,21 @@ void put_error_counters(const ErrorCounters::Direction& direction, LogParameters
   parameters.counter(0x0006, direction.uncorrected);  // total uncorrected errors
 }
 
-void write_errors(const Unit& unit, LogParameters& parameters) {
+void write_errors(const Unit& unit, const handler::Space&, LogParameters& parameters) {
   put_error_counters(unit.errors().written, parameters);
 }
 void reset_write_errors(Unit& unit) {
   unit.errors().written = {};
 }
 
-void read_errors(const Unit& unit, LogParameters& parameters) {
+void read_errors(const Unit& unit, const handler::Space&, LogParameters& parameters) {
   put_error_counters(unit.errors().read, parameters);
 }
 void reset_read_errors(Unit& unit) {
   unit.errors().read = {};
 }
 
-void non_medium_errors(const Unit& unit, LogParameters& parameters) {
+void non_medium_errors(const Unit& unit, const handler::Space&, LogParameters& parameters) {
   parameters.counter(0x0000, unit.errors().non_medium);
 }
 void reset_non_medium_errors(Unit& unit) {
@@ -42,7 +43,7 @@ void reset_non_medium_errors(Unit& unit) {
 
 // SPC-4, "Informational Exceptions log page": none is pending (DEXCPT in the mode page), and there is no
 // thermometer, which is also why there is no Temperature page.
-void informational_exceptions(const Unit&, LogParameters& parameters) {
+void informational_exceptions(const Unit&, const handler::Space&, LogParameters& parameters) {
   constexpr std::array<std::uint8_t, 4> kGeneral{0x00, 0x00, 0xff, 0x00};  // code, qualifier, temperature
   parameters.list(0x0000, kGeneral);
 }
@@ -53,11 +54,16 @@ constexpr LogPageRow kRows[] = {
     {0x02, 0x00, write_errors, reset_write_errors},
     {0x03, 0x00, read_errors, reset_read_errors},
     {0x06, 0x00, non_medium_errors, reset_non_medium_errors},
+    {kLbpLogPage, 0x00, put_lbp_log, nullptr, true},
     {0x2f, 0x00, informational_exceptions},
 };
 static_assert(std::ranges::is_sorted(kRows, {}, &LogPageRow::order));
 
 }  // namespace
+
+bool LogPageRow::available(const Unit& unit) const {
+  return !needs_space || unit.has_thresholds();
+}
 
 bool LogParameters::begin(std::uint16_t code, std::uint8_t control, std::size_t bytes) {
   if (code < first_) return false;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <span>
 
+#include "handler-host/api/handler.h"
 #include "handler-host/scsi/response.h"
 
 namespace bulkhead::scsi {
@@ -43,10 +44,13 @@ struct LogPageRow {
   std::uint8_t page;
   std::uint8_t subpage;
   // Null: the page is a list of pages, which LOG SENSE makes of the table.
-  void (*put)(const Unit& unit, LogParameters& parameters);
+  void (*put)(const Unit& unit, const handler::Space& space, LogParameters& parameters);
   // Sets its counters to zero; null: it has none.
   void (*reset)(Unit& unit) = nullptr;
+  // It needs to know how much room there is, and is only there if that can be told; else `space` is empty.
+  bool needs_space = false;
 
+  [[nodiscard]] bool available(const Unit& unit) const;
   [[nodiscard]] constexpr std::uint16_t order() const {
     return static_cast<std::uint16_t>(page << 8 | subpage);
   }

@@ -43,9 +43,14 @@ struct Kind {
   Data data;
 };
 constexpr Kind kKinds[] = {
-    {0x28, 10, Data::In},   {0xa8, 12, Data::In},   {0x88, 16, Data::In},       {0x2a, 10, Data::Out},
-    {0xaa, 12, Data::Out},  {0x8a, 16, Data::Out},  {0x41, 10, Data::OneBlock}, {0x93, 16, Data::OneBlock},
-    {0x35, 10, Data::None}, {0x91, 16, Data::None}, {0x42, 10, Data::List},
+    {0x28, 10, Data::In},       {0xa8, 12, Data::In},       {0x88, 16, Data::In},
+    {0x2a, 10, Data::Out},      {0xaa, 12, Data::Out},      {0x8a, 16, Data::Out},
+    {0x41, 10, Data::OneBlock}, {0x93, 16, Data::OneBlock}, {0x35, 10, Data::None},
+    {0x91, 16, Data::None},     {0x42, 10, Data::List},     {0x2e, 10, Data::Out},
+    {0xae, 12, Data::Out},      {0x8e, 16, Data::Out},      {0x2f, 10, Data::Out},
+    {0xaf, 12, Data::Out},      {0x8f, 16, Data::Out},      {0x89, 16, Data::OutTwice},
+    {0x8b, 16, Data::Out},      {0x9c, 16, Data::Out},      {0x34, 10, Data::None},
+    {0x90, 16, Data::None},
 };
 
 struct Sent {
@@ -94,6 +99,8 @@ class Generator {
       put_be64(std::span<std::uint8_t, 8>(&cdb[2], 8), lba);
       if (cdb[0] == 0x89)
         cdb[13] = static_cast<std::uint8_t>(count);
+      else if (cdb[0] == 0x9c)
+        put_be16(std::span<std::uint8_t, 2>(&cdb[12], 2), static_cast<std::uint16_t>(count));
       else
         put_be32(std::span<std::uint8_t, 4>(&cdb[10], 4), static_cast<std::uint32_t>(count));
       return;
@@ -146,6 +153,7 @@ class Model : public ::testing::TestWithParam<Shape> {
   static LunShape lun_shape() {
     LunShape shape{.blocks = BlockCount{kBlocks}, .block_bytes = GetParam().block_bytes};
     if (GetParam().thin) shape.geometry = thin();
+    shape.geometry.atomic_write_bytes = 2 * GetParam().block_bytes;
     shape.geometry.read_only = GetParam().read_only;
     return shape;
   }

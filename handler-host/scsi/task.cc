@@ -110,6 +110,12 @@ Flow Task::find_run(ByteOffset from, ByteCount length, Step next) {
   return Flow::Started;
 }
 
+Flow Task::find_space(Step next) {
+  expect(next);
+  unit_->device().space(space_, *this);
+  return Flow::Started;
+}
+
 Flow Task::lock(BlockRange blocks, Step next) {
   expect(next);
   if (unit_->blocks().acquire(blocks_section_, blocks, *this)) done(IoStatus::Ok);

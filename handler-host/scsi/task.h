@@ -57,6 +57,9 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   // run() is set in `next`.
   Flow find_run(ByteOffset from, ByteCount length, Step next);
   [[nodiscard]] const handler::Run& run() const { return run_; }
+  // space() is set in `next`.
+  Flow find_space(Step next);
+  [[nodiscard]] const handler::Space& space() const { return space_; }
   // Waits until no earlier command changes any of these blocks; they are this one's until it was answered.
   Flow lock(BlockRange blocks, Step next);
   // WRITE ATOMIC and readers keep out of each other's way (write_atomic.cc). Whoever reads and returns or
@@ -116,6 +119,7 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   Cdb cdb_;
   Identity identity_;
   handler::Run run_;
+  handler::Space space_;
   bool identity_asked_ = false;
   Step step_ = nullptr;                                // what comes after the operation under way
   handler::IoStatus outcome_ = handler::IoStatus::Ok;  // of the last one

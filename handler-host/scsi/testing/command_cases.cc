@@ -2,6 +2,8 @@
 
 #include <vector>
 
+#include "proto/opcode_facts.h"
+
 namespace bulkhead::scsi::testing {
 namespace {
 
@@ -11,6 +13,22 @@ constexpr BlockCount kTwo{2};
 
 Bytes zeroes(std::size_t count) {
   return Bytes(count, 0);
+}
+
+// A CDB with LBA and count where those of its length have them.
+Bytes with_lba(std::uint8_t opcode, std::uint8_t lba, std::uint8_t count, std::uint8_t flags = 0) {
+  Bytes cdb(cdb_length(opcode, 0));
+  cdb[0] = opcode;
+  cdb[1] = flags;
+  cdb[cdb.size() == 16 ? 9 : 5] = lba;
+  cdb[cdb.size() == 16 ? 13 : cdb.size() == 12 ? 9 : 8] = count;
+  return cdb;
+}
+Bytes compare_and_write(std::uint8_t lba) {
+  return with_lba(0x89, lba, 1);
+}
+Bytes write_atomic(std::uint8_t lba) {
+  return with_lba(0x9c, lba, 8);
 }
 
 // MODE PARAMETER header and the Caching page: WCE stays as it is.
@@ -35,8 +53,10 @@ std::vector<CommandCase> make_cases() {
       {.opcode = 0x15,
        .good = {{0x15, 0x10, 0, 0, 24, 0}, mode_list(4)},
        .too_little_data = Sent{{0x15, 0x10, 0, 0, 24, 0}, zeroes(23)}},
-      {.opcode = 0x1a, .good = {{0x1a, 0, 0x3f, 0, 255, 0}}, .data_in_bytes = 12 + 12 + 20 + 12 + 12},
+      {.opcode = 0x1a, .good = {{0x1a, 0, 0x3f, 0, 255, 0}}, .data_in_bytes = 12 + 12 + 20 + 12 + 32 + 12},
       {.opcode = 0x1b, .good = {{0x1b, 0, 0, 0, 1, 0}}},
+      {.opcode = 0x1c, .good = {{0x1c, 0x01, 0x00, 0, 64, 0}}, .data_in_bytes = 5},
+      {.opcode = 0x1d, .good = {{0x1d, 0x04, 0, 0, 0, 0}}},
       {.opcode = 0x25, .good = {{0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0}}, .data_in_bytes = 8},
       {.opcode = 0x28,
        .good = {read10(kInside, kTwo)},
@@ -46,9 +66,19 @@ std::vector<CommandCase> make_cases() {
        .good = {write10(kInside, kTwo), zeroes(1024)},
        .beyond_end = Sent{write10(kLast, kTwo), zeroes(1024)},
        .too_little_data = Sent{write10(kInside, kTwo), zeroes(1023)}},
+      {.opcode = 0x2e,
+       .good = {with_lba(0x2e, 8, 2, 0x02), zeroes(1024)},
+       .beyond_end = Sent{with_lba(0x2e, 63, 2), zeroes(1024)},
+       .too_little_data = Sent{with_lba(0x2e, 8, 2), zeroes(1023)}},
+      {.opcode = 0x2f,
+       .good = {with_lba(0x2f, 8, 2, 0x02), zeroes(1024)},
+       .beyond_end = Sent{with_lba(0x2f, 63, 2), zeroes(1024)},
+       .too_little_data = Sent{with_lba(0x2f, 8, 2, 0x02), zeroes(1023)}},
+      {.opcode = 0x34, .good = {with_lba(0x34, 8, 2)}, .beyond_end = Sent{with_lba(0x34, 63, 2)}},
       {.opcode = 0x35,
        .good = {{0x35, 0, 0, 0, 0, 8, 0, 0, 2, 0}},
        .beyond_end = Sent{{0x35, 0, 0, 0, 0, 63, 0, 0, 2, 0}}},
+      {.opcode = 0x37, .good = {{0x37, 0, 0x08, 0, 0, 0, 0, 0, 64, 0}}, .data_in_bytes = 4},
       {.opcode = 0x41,
        .good = {write_same10(kInside, kTwo), zeroes(512)},
        .beyond_end = Sent{write_same10(kLast, kTwo), zeroes(512)},
@@ -57,20 +87,39 @@ std::vector<CommandCase> make_cases() {
        .good = {unmap_cdb(24), unmap_list({{8, 2}})},
        .beyond_end = Sent{unmap_cdb(24), unmap_list({{63, 2}})},
        .too_little_data = Sent{unmap_cdb(24), zeroes(23)}},
+      {.opcode = 0x4c, .good = {{0x4c, 0x02, 0x40, 0, 0, 0, 0, 0, 0, 0}}},
+      {.opcode = 0x4d, .good = {{0x4d, 0, 0x40, 0, 0, 0, 0, 1, 0, 0}}, .data_in_bytes = 4 + 5},
       {.opcode = 0x55,
        .good = {{0x55, 0x10, 0, 0, 0, 0, 0, 0, 28, 0}, mode_list(8)},
        .too_little_data = Sent{{0x55, 0x10, 0, 0, 0, 0, 0, 0, 28, 0}, zeroes(27)}},
       {.opcode = 0x5a,
        .good = {{0x5a, 0, 0x3f, 0, 0, 0, 0, 1, 0, 0}},
-       .data_in_bytes = 16 + 12 + 20 + 12 + 12},
+       .data_in_bytes = 16 + 12 + 20 + 12 + 32 + 12},
       {.opcode = 0x88,
        .good = {read16(kInside, kTwo)},
        .data_in_bytes = 1024,
        .beyond_end = Sent{read16(kLast, kTwo)}},
+      {.opcode = 0x89,
+       .good = {compare_and_write(8), zeroes(1024)},
+       .beyond_end = Sent{compare_and_write(64), zeroes(1024)},
+       .too_little_data = Sent{compare_and_write(8), zeroes(1023)}},
       {.opcode = 0x8a,
        .good = {write16(kInside, kTwo), zeroes(1024)},
        .beyond_end = Sent{write16(kLast, kTwo), zeroes(1024)},
        .too_little_data = Sent{write16(kInside, kTwo), zeroes(1023)}},
+      {.opcode = 0x8b,
+       .good = {with_lba(0x8b, 8, 2), zeroes(1024)},
+       .beyond_end = Sent{with_lba(0x8b, 63, 2), zeroes(1024)},
+       .too_little_data = Sent{with_lba(0x8b, 8, 2), zeroes(1023)}},
+      {.opcode = 0x8e,
+       .good = {with_lba(0x8e, 8, 2, 0x02), zeroes(1024)},
+       .beyond_end = Sent{with_lba(0x8e, 63, 2), zeroes(1024)},
+       .too_little_data = Sent{with_lba(0x8e, 8, 2), zeroes(1023)}},
+      {.opcode = 0x8f,
+       .good = {with_lba(0x8f, 8, 2, 0x02), zeroes(1024)},
+       .beyond_end = Sent{with_lba(0x8f, 63, 2), zeroes(1024)},
+       .too_little_data = Sent{with_lba(0x8f, 8, 2, 0x02), zeroes(1023)}},
+      {.opcode = 0x90, .good = {with_lba(0x90, 8, 2)}, .beyond_end = Sent{with_lba(0x90, 63, 2)}},
       {.opcode = 0x91,
        .good = {{0x91, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 2, 0, 0}},
        .beyond_end = Sent{{0x91, 0, 0, 0, 0, 0, 0, 0, 0, 63, 0, 0, 0, 2, 0, 0}}},
@@ -78,6 +127,10 @@ std::vector<CommandCase> make_cases() {
        .good = {write_same16(kInside, kTwo), zeroes(512)},
        .beyond_end = Sent{write_same16(kLast, kTwo), zeroes(512)},
        .too_little_data = Sent{write_same16(kInside, kTwo), zeroes(511)}},
+      {.opcode = 0x9c,
+       .good = {write_atomic(8), zeroes(4096)},
+       .beyond_end = Sent{write_atomic(64), zeroes(4096)},
+       .too_little_data = Sent{write_atomic(8), zeroes(4095)}},
       {.opcode = 0x9e,
        .service_action = 0x10,
        .good = {{0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0}},
@@ -87,10 +140,23 @@ std::vector<CommandCase> make_cases() {
        .good = {{0x9e, 0x12, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 24, 0, 0}},
        .data_in_bytes = 24,
        .beyond_end = Sent{{0x9e, 0x12, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0, 0, 24, 0, 0}}},
+      {.opcode = 0x9e,
+       .service_action = 0x12,
+       .good = {{0x9e, 0x12, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 64, 0, 0}},
+       .data_in_bytes = 8 + 16,
+       .beyond_end = Sent{{0x9e, 0x12, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0, 0, 64, 0, 0}}},
       {.opcode = 0xa3,
        .service_action = 0x0c,
        .good = {{0xa3, 0x0c, 0x01, 0x28, 0, 0, 0, 0, 0, 64, 0, 0}},
        .data_in_bytes = 4 + 10},
+      {.opcode = 0xa3,
+       .service_action = 0x0d,
+       .good = {{0xa3, 0x0d, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0}},
+       .data_in_bytes = 4},
+      {.opcode = 0xa3,
+       .service_action = 0x0f,
+       .good = {{0xa3, 0x0f, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0}},
+       .data_in_bytes = 12},
       {.opcode = 0xa8,
        .good = {read12(kInside, kTwo)},
        .data_in_bytes = 1024,
@@ -99,6 +165,19 @@ std::vector<CommandCase> make_cases() {
        .good = {write12(kInside, kTwo), zeroes(1024)},
        .beyond_end = Sent{write12(kLast, kTwo), zeroes(1024)},
        .too_little_data = Sent{write12(kInside, kTwo), zeroes(1023)}},
+      {.opcode = 0xab,
+       .service_action = 0x01,
+       .good = {{0xab, 0x01, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0}},
+       .data_in_bytes = 40},
+      {.opcode = 0xae,
+       .good = {with_lba(0xae, 8, 2, 0x02), zeroes(1024)},
+       .beyond_end = Sent{with_lba(0xae, 63, 2), zeroes(1024)},
+       .too_little_data = Sent{with_lba(0xae, 8, 2), zeroes(1023)}},
+      {.opcode = 0xaf,
+       .good = {with_lba(0xaf, 8, 2, 0x02), zeroes(1024)},
+       .beyond_end = Sent{with_lba(0xaf, 63, 2), zeroes(1024)},
+       .too_little_data = Sent{with_lba(0xaf, 8, 2, 0x02), zeroes(1023)}},
+      {.opcode = 0xb7, .good = {{0xb7, 0x08, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0}}, .data_in_bytes = 8},
   };
 }
 

@@ -11,8 +11,8 @@ constexpr std::uint64_t kMaxWriteSameBytes = 16 * 1024 * 1024;
 Expected refuse(AdditionalSense code) {
   return {0x02, SenseKey::IllegalRequest, code};
 }
-Expected miscompare(std::uint64_t offset) {
-  return {0x02, SenseKey::Miscompare, asc::kMiscompare, offset};
+Expected miscompare(std::uint64_t information) {
+  return {0x02, SenseKey::Miscompare, asc::kMiscompare, information};
 }
 
 std::uint64_t number(const Bytes& bytes, std::size_t at, std::size_t width) {
@@ -102,10 +102,12 @@ Expected ModelDisk::execute(const Bytes& cdb, const Bytes& data_out, std::size_t
   if (cdb.size() == 12) range = {number(cdb, 2, 4), number(cdb, 6, 4)};
   if (cdb.size() == 16) range = {number(cdb, 2, 8), number(cdb, 10, 4)};
   if (opcode == 0x89) range.count = cdb[13];
+  if (opcode == 0x9c) range.count = number(cdb, 12, 2);
 
   const auto bytchk = static_cast<std::uint8_t>(cdb[1] >> 1 & 0x03);
   if (is_read(opcode)) return read(range, room);
-  if (is_write(opcode) || opcode == 0x9c) return write(range, data_out);
+  if (is_write(opcode)) return write(range, data_out);
+  if (opcode == 0x9c) return write_atomic(range, data_out);
   if (is_write_same(opcode)) return write_same(range, data_out, opcode == 0x93 && (cdb[1] & 0x01) != 0);
   if (is_verify(opcode)) return verify(range, data_out, bytchk);
   if (is_write_and_verify(opcode)) return write_and_verify(range, data_out, bytchk);
@@ -144,7 +146,7 @@ Expected ModelDisk::verify(const Range& range, const Bytes& data, std::uint8_t b
   const std::size_t sent = bytchk == 1 ? range.count * block_ : block_;
   if (data.size() < sent) return refuse(asc::kInvalidFieldInInformationUnit);
   for (std::size_t i = 0; i < range.count * block_; ++i)
-    if (at(range.lba)[i] != data[bytchk == 1 ? i : i % block_]) return miscompare(i);
+    if (at(range.lba)[i] != data[bytchk == 1 ? i : i % block_]) return miscompare(range.lba + i / block_);
   return {};
 }
 
@@ -156,11 +158,20 @@ Expected ModelDisk::write_and_verify(const Range& range, const Bytes& data, std:
 Expected ModelDisk::compare_and_write(const Range& range, const Bytes& data) {
   if (outside(range)) return refuse(asc::kLbaOutOfRange);
   const std::size_t half = range.count * block_;
-  if (data.size() < 2 * half) return refuse(asc::kInvalidFieldInInformationUnit);
+  if (half == 0) return {};
+  if (data.size() != 2 * half) return refuse(asc::kInvalidFieldInInformationUnit);
   for (std::size_t i = 0; i < half; ++i)
     if (at(range.lba)[i] != data[i]) return miscompare(i);
   std::copy_n(data.begin() + static_cast<std::ptrdiff_t>(half), half, at(range.lba));
   return {};
+}
+
+// Two blocks at a multiple of two, or none.
+Expected ModelDisk::write_atomic(const Range& range, const Bytes& data) {
+  if (outside(range)) return refuse(asc::kLbaOutOfRange);
+  if (range.count == 0) return {};
+  if (range.lba % 2 != 0 || range.count != 2) return refuse(asc::kInvalidFieldInCdb);
+  return write(range, data);
 }
 
 Expected ModelDisk::or_write(const Range& range, const Bytes& data) {

@@ -21,7 +21,7 @@ struct Expected {
 
 class ModelDisk {
  public:
-  // `thin`: blocks can be unmapped and read as zeroes then.
+  // `thin`: blocks can be unmapped and read as zeroes then. Two blocks are written atomically.
   ModelDisk(BlockCount blocks, std::uint32_t block_bytes, bool thin, bool read_only);
 
   // `room`: the length of the initiator's buffer for data-in.
@@ -42,6 +42,7 @@ class ModelDisk {
   Expected verify(const Range& range, const Bytes& data, std::uint8_t bytchk);
   Expected write_and_verify(const Range& range, const Bytes& data, std::uint8_t bytchk);
   Expected compare_and_write(const Range& range, const Bytes& data);
+  Expected write_atomic(const Range& range, const Bytes& data);
   Expected or_write(const Range& range, const Bytes& data);
   Expected unmap(const Bytes& cdb, const Bytes& list);
 
