@@ -111,5 +111,18 @@ TEST_P(Command, AFailingBackEndIsNeverTakenForSuccess) {
   }
 }
 
+// Initiators tell a full back end from a broken one: the first they wait out, the second they give up.
+TEST_P(Command, AFullBackEndIsNeverTakenForABrokenOne) {
+  const CommandCase& one = *case_of(GetParam());
+  TestLun healthy({.blocks = kCaseBlocks, .geometry = thin()});
+  send(healthy, one.good);
+  for (const Op& op : healthy.device.ops) {
+    if (op.kind == OpKind::Read || op.kind == OpKind::Provisioning) continue;
+    TestLun lun({.blocks = kCaseBlocks, .geometry = thin()});
+    lun.device.fail(op.kind, handler::IoStatus::NoSpace);
+    EXPECT_THAT(send(lun, one.good), HasSense(SenseKey::DataProtect, asc::kSpaceAllocationFailed)) << op;
+  }
+}
+
 }  // namespace
 }  // namespace bulkhead::scsi

@@ -81,7 +81,10 @@ class FileDevice final : public Device, private Finisher {
   // The kernel tells a failed write back once, to whichever flush or durable write comes first; all flushes
   // that it concerns must fail.
   std::uint64_t losses_ = 0;
-  bool loss_untold_ = false;  // it was told to a durable write; the next flush fails in its place
+  IoStatus loss_ = IoStatus::WriteError;  // how the last one ended: WriteError or NoSpace
+  bool loss_untold_ = false;              // it was told to a durable write; the next flush fails in its place
+  std::uint64_t cached_writes_ = 0;       // answered
+  std::uint64_t flushed_writes_ = 0;      // those of them that a flush made durable
 };
 
 }  // namespace bulkhead::handler

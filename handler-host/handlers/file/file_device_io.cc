@@ -70,9 +70,10 @@ void FileDevice::flush(Io& io) {
   services_.count("flushes", 1);
   Operation& operation = prepare(Work::Flush, 0, 0, io);
   operation.losses = losses_;
+  operation.cached_writes = cached_writes_;
   if (!std::exchange(loss_untold_, false)) return start(operation);
-  report_failure(operation, EIO);
-  finish(operation, IoStatus::WriteError);
+  report_failure(operation, loss_ == IoStatus::NoSpace ? ENOSPC : EIO);
+  finish(operation, loss_);
 }
 
 void FileDevice::discard(ByteOffset at, ByteCount length, Io& io) {
@@ -146,10 +147,14 @@ void FileDevice::finished(Operation& operation, std::int64_t result) noexcept {
     operation.makes_durable = true;
     return start(operation);
   }
-  if (operation.work == Work::Flush && !operation.makes_durable && operation.losses != losses_) {
-    loss_untold_ = false;
-    return finish(operation, IoStatus::WriteError);
+  if (operation.work == Work::Flush && !operation.makes_durable) {
+    if (operation.losses != losses_) {
+      loss_untold_ = false;
+      return finish(operation, loss_);
+    }
+    flushed_writes_ = operation.cached_writes;
   }
+  if (operation.work == Work::Write && operation.durability == Durability::Cached) ++cached_writes_;
   finish(operation, IoStatus::Ok);
 }
 
@@ -162,11 +167,17 @@ void FileDevice::round_to_blocks(Run& run) const {
 }
 
 void FileDevice::remember_loss(const Operation& operation, IoStatus status) {
-  if (status != IoStatus::WriteError) return;
+  if (status != IoStatus::WriteError && status != IoStatus::NoSpace) return;
+  // A write back finds no room either (NFS, a thin volume below, quota). But what a durable write was told is
+  // most often that there is none for itself: with nothing in the cache to lose, that is all.
+  if (status == IoStatus::NoSpace && operation.work != Work::Flush &&
+      (direct_alignment_ != 0 || cached_writes_ == flushed_writes_))
+    return;
   const bool asked_for = operation.work == Work::Flush && !operation.makes_durable;
   const bool durable = operation.makes_durable || operation.durability == Durability::Durable;
   if (!asked_for && !durable) return;
   ++losses_;
+  loss_ = status;
   if (durable) loss_untold_ = true;
 }
 

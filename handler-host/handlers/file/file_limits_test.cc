@@ -1,61 +1,29 @@
 // Handler `file` where the system says no: no io_uring, a full file system, a real block device.
 #include <fcntl.h>
 #include <gmock/gmock.h>
-#include <linux/filter.h>
 #include <linux/loop.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <string>
 
 #include "handler-host/handlers/file/file_lun_for_tests.h"
+#include "handler-host/handlers/file/limits_for_tests.h"
 
 namespace bulkhead::handler {
 namespace {
 
 using ::testing::HasSubstr;
 
-// Lets io_uring_setup() fail with `number` from now on, for this process.
-void forbid_io_uring(int number) {
-  sock_filter program[] = {
-      {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
-      {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SYS_io_uring_setup},
-      {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | static_cast<unsigned>(number)},
-      {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
-  };
-  const sock_fprog filter{std::size(program), program};
-  ASSERT_EQ(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-  ASSERT_EQ(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), 0);
-}
-
-// In a process of its own, because there is no way back; its failures are told by its exit status.
-template <class Body>
-void in_child(Body body) {
-  const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    body();
-    std::fflush(nullptr);
-    ::_exit(::testing::Test::HasFailure() ? 1 : 0);
-  }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_EQ(status, 0) << "see the child's output";
-}
-
 TEST(FileWithoutIoUring, ServesByThreadsAndSaysSo) {
   for (const int number : {EPERM, ENOSYS}) {
     in_child([number] {
       const ScratchFolder folder;
-      forbid_io_uring(number);
+      fail_call(SYS_io_uring_setup, number);
       FileLun lun(folder.file("a.img", kMebibyte), kMebibyte);
       ASSERT_TRUE(lun.device) << lun.open_error.what;
       const Buffer out(4096), in(4096);
@@ -73,7 +41,7 @@ TEST(FileWithoutIoUring, ServesByThreadsAndSaysSo) {
 TEST(FileWithoutIoUring, RefusesAnInsistentConfig) {
   in_child([] {
     const ScratchFolder folder;
-    forbid_io_uring(EPERM);
+    fail_call(SYS_io_uring_setup, EPERM);
     const FileLun lun(folder.file("a.img", kMebibyte) + "?engine=uring", kMebibyte);
     EXPECT_FALSE(lun.device);
     EXPECT_THAT(lun.open_error.what, HasSubstr("engine=uring is not possible"));

@@ -37,11 +37,12 @@ struct Operation {
   std::byte* bounce = nullptr;       // aligned stand-in for a buffer that O_DIRECT can't take
   std::byte* bounced_for = nullptr;  // where a read's bounce has to go
   std::uint64_t bounced_bytes = 0;
-  std::uint64_t losses = 0;    // FileDevice's, when a flush began
-  bool makes_durable = false;  // a Flush that ends a durable write, not one that was asked for
-  Run* run = nullptr;          // FindRun's answer: in bytes, not rounded to blocks
-  Space* space = nullptr;      // Space's
-  std::int64_t result = 0;     // engine's own: bytes moved, or -errno
+  std::uint64_t losses = 0;         // FileDevice's, when a flush began
+  std::uint64_t cached_writes = 0;  // likewise
+  bool makes_durable = false;       // a Flush that ends a durable write, not one that was asked for
+  Run* run = nullptr;               // FindRun's answer: in bytes, not rounded to blocks
+  Space* space = nullptr;           // Space's
+  std::int64_t result = 0;          // engine's own: bytes moved, or -errno
   Operation* next = nullptr;
 };
 
