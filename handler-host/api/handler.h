@@ -73,6 +73,8 @@ struct Geometry {
   // of it; a power of two. 0: one logical block.
   std::uint32_t atomic_write_bytes = 0;
   bool tells_space = false;  // space() can tell
+  // Where the first whole granule begins; below discard_granularity_bytes.
+  std::uint32_t discard_alignment_bytes = 0;
 };
 
 enum class Provisioning : std::uint8_t {

@@ -254,6 +254,19 @@ TEST(BlockLimits, TellUnmapLimitsAndGranularityOfADeviceThatDiscards) {
   EXPECT_EQ(u32(page, 40), 32768u);  // MAXIMUM WRITE SAME LENGTH: 16 MiB
 }
 
+TEST(BlockLimits, TellWhereTheFirstGranuleBegins) {
+  handler::Geometry geometry = thin();
+  geometry.discard_granularity_bytes = 65536;
+  geometry.discard_alignment_bytes = 3584;
+  TestLun lun({.geometry = geometry});
+  EXPECT_EQ(u32(lun.get(vpd(0xb0)).data, 28), 128u);
+  EXPECT_EQ(u32(lun.get(vpd(0xb0)).data, 32), 0x80000007u);
+  // Within a block: UGAVALID 0.
+  TestLun larger({.block_bytes = 4096, .geometry = geometry});
+  EXPECT_EQ(u32(larger.get(vpd(0xb0)).data, 28), 16u);
+  EXPECT_EQ(u32(larger.get(vpd(0xb0)).data, 32), 0u);
+}
+
 TEST(BlockLimits, TellNoUnmapLimitsOfADeviceThatCannotDiscard) {
   TestLun lun;
   const Bytes page = lun.get(vpd(0xb0)).data;
@@ -317,6 +330,13 @@ TEST(LogicalBlockProvisioning, PromisesWhatTheDeviceCan) {
   geometry.discard_zeroes = false;
   TestLun leaving({.geometry = geometry});
   EXPECT_THAT(leaving.get(vpd(0xb2)).data, ElementsAre(0, 0xb2, 0, 4, 0, 0xe0, 0x02, 0));
+}
+
+// Write protection may end; what the device can do does not change by it.
+TEST(LogicalBlockProvisioning, IsTheSameOfAWriteProtectedDevice) {
+  TestLun lun({.geometry = read_only()});
+  EXPECT_THAT(lun.get(vpd(0xb2)).data, ElementsAre(0, 0xb2, 0, 4, 0, 0xe4, 0x02, 0));
+  EXPECT_EQ(lun.get({0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0}).data[14], 0xc0);  // LBPME, LBPRZ
 }
 
 }  // namespace

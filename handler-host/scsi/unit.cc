@@ -116,7 +116,7 @@ ByteCount Unit::discard_piece(ByteOffset at, ByteCount left) const {
   if (geometry_.max_discard_bytes == 0 || left.value <= geometry_.max_discard_bytes) return left;
   const std::uint64_t granularity = std::max<std::uint64_t>(geometry_.discard_granularity_bytes, block);
   std::uint64_t end = at.value + std::max(geometry_.max_discard_bytes, block);
-  end -= end % granularity;
+  end -= (end + granularity - geometry_.discard_alignment_bytes % granularity) % granularity;
   if (end <= at.value)
     end = at.value + std::max(geometry_.max_discard_bytes / block, std::uint64_t{1}) * block;
   return {end - at.value};
@@ -150,6 +150,9 @@ Limits Unit::limits() const {
     limits.max_unmap = kMaxUnmapBlocks;
     limits.max_unmap_descriptors = kMaxUnmapDescriptors;
     limits.unmap_granularity = std::max(1u, to_blocks(geometry_.discard_granularity_bytes, block_shift_));
+    const std::uint32_t alignment = to_blocks(geometry_.discard_alignment_bytes, block_shift_);
+    // Granules that begin within a block can't be told.
+    if (geometry_.discard_alignment_bytes % parameters_.block_bytes == 0) limits.unmap_alignment = alignment;
   }
   return limits;
 }

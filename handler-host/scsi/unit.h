@@ -34,6 +34,7 @@ struct Limits {
   std::uint32_t max_unmap = 0;  // of one UNMAP, all descriptors together
   std::uint32_t max_unmap_descriptors = 0;
   std::uint32_t unmap_granularity = 0;
+  std::optional<std::uint32_t> unmap_alignment = std::nullopt;
   std::uint64_t max_write_same = 0;
   std::uint32_t max_compare_and_write = 0;
   std::uint32_t atomic_write = 0;  // what WRITE ATOMIC takes, no more and no less; 0: no such command
@@ -99,7 +100,9 @@ class Unit {
   void mode_parameters_changed();
 
   // Thin provisioning: are initiators warned when room becomes scarce?
-  [[nodiscard]] bool has_thresholds() const { return geometry_.can_discard && geometry_.tells_space; }
+  [[nodiscard]] bool has_thresholds() const {
+    return geometry_.can_discard && geometry_.tells_space && !geometry_.read_only;
+  }
   [[nodiscard]] ThresholdSets threshold_sets() const { return {capacity(), block_shift_}; }
 
   // What the log pages show.

@@ -163,6 +163,18 @@ TEST(Unmap, LargeRangesGoInPiecesOfWhatTheHandlerTakes) {
                                           Op{OpKind::Discard, 5120, 512}));
 }
 
+// Pieces end where a granule does, and the first granule begins at the alignment.
+TEST(Unmap, PiecesEndWithAGranule) {
+  handler::Geometry geometry = thin();
+  geometry.max_discard_bytes = 5120;
+  geometry.discard_granularity_bytes = 4096;
+  geometry.discard_alignment_bytes = 1024;
+  TestLun lun({.geometry = geometry});
+  EXPECT_THAT(unmap_now(lun, {{0, 22}}), IsGood());
+  EXPECT_THAT(lun.device.ops, ElementsAre(Op{OpKind::Discard, 0, 5120}, Op{OpKind::Discard, 5120, 4096},
+                                          Op{OpKind::Discard, 9216, 2048}));
+}
+
 TEST(Unmap, IsFlushedWhileTheCacheIsOff) {
   TestLun lun({.geometry = thin()});
   lun.switch_cache_off();

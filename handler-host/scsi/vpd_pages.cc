@@ -102,7 +102,8 @@ void block_limits(const Unit& unit, const Identity&, Response& response) {
   response.u32(limits.max_unmap);
   response.u32(limits.max_unmap_descriptors);
   response.u32(limits.unmap_granularity);
-  response.u32(limits.max_unmap != 0 ? 0x80000000 : 0);  // UGAVALID, UNMAP GRANULARITY ALIGNMENT 0
+  // UGAVALID, UNMAP GRANULARITY ALIGNMENT
+  response.u32(limits.unmap_alignment ? 0x80000000 | *limits.unmap_alignment : 0);
   response.u64(limits.max_write_same);
   // MAXIMUM ATOMIC TRANSFER LENGTH, ATOMIC ALIGNMENT, ATOMIC TRANSFER LENGTH GRANULARITY: all the same.
   for (int field = 0; field < 3; ++field) response.u32(limits.atomic_write);
@@ -122,16 +123,18 @@ void block_device_characteristics(const Unit& unit, const Identity&, Response& r
   response.zeros(55);
 }
 
-// B2h, "Logical Block Provisioning VPD page".
+// B2h, "Logical Block Provisioning VPD page". Also of a write-protected unit: protection is a state that may
+// end (SWP), these are abilities. Thin, never resource provisioned: no back end promises here to have room
+// for every block.
 void logical_block_provisioning(const Unit& unit, const Identity&, Response& response) {
   const handler::Geometry& geometry = unit.geometry();
   std::uint8_t bits = 0;
   if (geometry.can_discard) bits = 0xe0;                                      // LBPU, LBPWS, LBPWS10
-  if (geometry.can_discard && geometry.discard_zeroes) bits |= 1u << 2;       // LBPRZ 001b
+  if (geometry.can_discard && geometry.discard_zeroes) bits |= 1u << 2;       // LBPRZ, 3 bits: 001b
   response.u8(unit.has_thresholds() ? unit.threshold_sets().exponent() : 0);  // THRESHOLD EXPONENT
-  response.u8(bits);
+  response.u8(bits);                                                          // ANC_SUP 0, DP 0
   response.u8(geometry.can_discard ? 0x02 : 0x00);  // PROVISIONING TYPE: thin, or not reported
-  response.u8(0);
+  response.u8(0);                                   // THRESHOLD PERCENTAGE: no such thresholds
 }
 
 // B4h, "Supported Block Lengths and Protection Types VPD page": the block length that the administrator

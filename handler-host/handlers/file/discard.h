@@ -1,4 +1,4 @@
-// Whether unmapped blocks can be given back, found out without touching a byte.
+// Whether unmapped blocks can be given back, and in what portions, found out without touching a byte.
 #pragma once
 
 #include <cstdint>
@@ -11,9 +11,10 @@ struct DiscardAbility {
   bool possible = false;
   bool zeroes = false;                  // discarded blocks read as zeroes
   std::uint32_t granularity_bytes = 0;  // 0: not known
+  std::uint32_t alignment_bytes = 0;    // where the first whole granule begins
 };
 
-// The backing must be open for writing.
-[[nodiscard]] DiscardAbility find_discard(const Backing& backing);
+// What the file system or the device can do, if the LUN may.
+[[nodiscard]] DiscardAbility find_discard(const Backing& backing, bool read_only);
 
 }  // namespace bulkhead::handler

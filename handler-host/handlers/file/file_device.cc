@@ -44,8 +44,7 @@ Result<std::unique_ptr<Device>> FileDevice::open(Services& services, const OpenR
   auto alignment = choose_direct(device->backing_, device->config_.direct, request.block_bytes);
   if (!alignment) return std::unexpected(std::move(alignment.error()));
   device->direct_alignment_ = *alignment;
-  if (device->config_.discard && !device->config_.read_only)
-    device->discard_ = find_discard(device->backing_);
+  if (device->config_.discard) device->discard_ = find_discard(device->backing_, device->config_.read_only);
   if (auto started = device->start_engine(); !started) return std::unexpected(std::move(started.error()));
   return device;
 }
@@ -93,6 +92,7 @@ Geometry FileDevice::geometry() const {
   geometry.optimal_transfer_bytes = backing_.optimal_bytes;
   geometry.atomic_write_bytes = backing_.atomic_bytes;
   geometry.tells_space = backing_.tells_space;
+  geometry.discard_alignment_bytes = discard_.alignment_bytes;
   return geometry;
 }
 

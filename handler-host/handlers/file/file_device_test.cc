@@ -217,7 +217,6 @@ TEST_P(EveryWay, AReadOnlyLunRefusesEveryChange) {
   EXPECT_FALSE(lun.services.requests.at(0).writable);
   const Geometry geometry = lun.device->geometry();
   EXPECT_TRUE(geometry.read_only);
-  EXPECT_FALSE(geometry.can_discard);
   const Buffer buffer(4096);
   EXPECT_EQ(lun.read(0, buffer), IoStatus::Ok);
   EXPECT_EQ(lun.write(0, buffer), IoStatus::WriteProtected);

@@ -140,6 +140,71 @@ TEST_P(EveryFileSystem, AFileThatWasCutHasNoRunsBeyondItsEnd) {
   EXPECT_EQ(lun.runs(0, kMebibyte / 2), "hole 524288");
 }
 
+// The file system's block, whatever transfers it likes.
+TEST_P(EveryFileSystem, TheGranularityIsTheFileSystemsBlock) {
+  const std::string path = folder.file("a.img", kMebibyte);
+  FileLun lun(path, kMebibyte);
+  ASSERT_TRUE(lun.device) << lun.open_error.what;
+  struct statvfs all{};
+  ASSERT_EQ(::statvfs(path.c_str(), &all), 0);
+  EXPECT_EQ(lun.device->geometry().discard_granularity_bytes, all.f_frsize);
+  EXPECT_EQ(lun.device->geometry().discard_alignment_bytes, 0u);
+  // It holds: a granule is given back, half of one is not.
+  const auto block = static_cast<std::uint64_t>(all.f_frsize);
+  const Buffer out(4 * block);
+  out.fill(0x17);
+  ASSERT_EQ(lun.write(0, out), IoStatus::Ok);
+  EXPECT_EQ(lun.discard(0, block / 2), IoStatus::Ok);
+  EXPECT_EQ(lun.runs(0, 4 * block), "data " + std::to_string(4 * block));
+  EXPECT_EQ(lun.discard(block, block), IoStatus::Ok);
+  EXPECT_EQ(lun.runs(block, 2 * block), "hole " + std::to_string(block) + ", data " + std::to_string(block));
+}
+
+// Its holes are told, and it changes nothing.
+TEST_P(EveryFileSystem, AReadOnlySparseFileIsThin) {
+  const std::string path = folder.file("a.img", kMebibyte);
+  FileLun lun(path + "?ro=on", kMebibyte);
+  ASSERT_TRUE(lun.device) << lun.open_error.what;
+  EXPECT_TRUE(lun.device->geometry().can_discard);
+  EXPECT_TRUE(lun.device->geometry().discard_zeroes);
+  EXPECT_EQ(lun.runs(0, kMebibyte), "hole 1048576");
+  EXPECT_EQ(lun.discard(0, 4096), IoStatus::WriteProtected);
+
+  const std::string full = folder.file("b.img", 4096);
+  const UniqueFd fd(::open(full.c_str(), O_RDWR | O_CLOEXEC));
+  const Buffer out(4096);
+  ASSERT_EQ(::pwrite(fd.get(), out.bytes().data(), 4096, 0), 4096);
+  const FileLun thick(full + "?ro=on", 4096);
+  ASSERT_TRUE(thick.device) << thick.open_error.what;
+  EXPECT_FALSE(thick.device->geometry().can_discard);
+}
+
+// The largest file there can be: 8 EiB on tmpfs, 16 TiB on ext4 with blocks of 4 KiB. Nothing of it is
+// allocated.
+TEST_P(EveryFileSystem, TheLargestFileIsServedToItsEnd) {
+  const std::string path = folder.file("a.img", kMebibyte);
+  std::uint64_t size = 0;
+  for (std::uint64_t bit = std::uint64_t{1} << 62; bit >= 4096; bit >>= 1)
+    if (::truncate(path.c_str(), static_cast<off_t>(size | bit)) == 0) size |= bit;
+  ASSERT_GT(size, std::uint64_t{1} << 41) << "2 TiB at least";
+  ASSERT_EQ(::truncate(path.c_str(), static_cast<off_t>(size)), 0);
+  FileLun lun(path, size);
+  ASSERT_TRUE(lun.device) << lun.open_error.what;
+  EXPECT_EQ(lun.device->geometry().size.value, size);
+  EXPECT_TRUE(lun.device->geometry().can_discard);
+  EXPECT_EQ(lun.runs(0, size), "hole " + std::to_string(size));
+  const Buffer out(4096), in(4096);
+  out.fill(0x17);
+  EXPECT_EQ(lun.write(size - 4096, out), IoStatus::Ok);
+  EXPECT_EQ(lun.write(size - 4096, out, Durability::Durable), IoStatus::Ok);
+  EXPECT_EQ(lun.read(size - 4096, in), IoStatus::Ok);
+  EXPECT_TRUE(in.holds_only(0x17));
+  EXPECT_EQ(lun.runs(0, size), "hole " + std::to_string(size - 4096) + ", data 4096");
+  EXPECT_EQ(lun.discard(size - 4096, 4096), IoStatus::Ok);
+  EXPECT_EQ(lun.runs(0, size), "hole " + std::to_string(size));
+  EXPECT_EQ(lun.flush(), IoStatus::Ok);
+}
+
 INSTANTIATE_TEST_SUITE_P(On, EveryFileSystem, ::testing::Values("", "/dev/shm"),
                          [](const auto& row) { return row.param.empty() ? "TheDisk" : "Tmpfs"; });
 
