@@ -9,8 +9,10 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/printable.h"
+#include "tcmuctl/decode.h"
 #include "tcmuctl/doctor/bus_checks.h"
 #include "tcmuctl/doctor/system_checks.h"
 #include "tcmuctl/service.h"
@@ -25,6 +27,7 @@ struct Arguments {
   bool names = false;
   std::string device;
   std::string config;
+  std::vector<std::string> hex;
   double interval = 1;
   unsigned rounds = 0;
   std::string bus_address;  // both for tests and for odd systems
@@ -125,6 +128,12 @@ Outcome<> check(const Arguments& arguments) {
   return {};
 }
 
+Outcome<> say(const Outcome<std::string>& line) {
+  if (!line) return std::unexpected(line.error());
+  fmt::print("{}\n", printable(*line));
+  return {};
+}
+
 Outcome<> doctor(const Arguments& arguments) {
   BusFacts facts = ask_bus(arguments.bus_address);
   Root root = arguments.root;
@@ -173,6 +182,16 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<Outcome<>()
   command("check-config", "would a handler take this config string?", [&] { return check(arguments); })
       ->add_option("CONFIG", arguments.config, "SUBTYPE/CONFIG")
       ->required();
+  CLI::App* decode_command = app.add_subcommand("decode", "a CDB or sense data in words");
+  decode_command->require_subcommand(1);
+  auto with_hex = [&](const char* name, const char* about, auto decode) {
+    CLI::App* sub = decode_command->add_subcommand(name, about);
+    sub->add_option("HEX", arguments.hex, "bytes, two hexadecimal digits each")->required();
+    sub->callback(
+        [&chosen, &arguments, decode] { chosen = [&, decode] { return say(decode(arguments.hex)); }; });
+  };
+  with_hex("cdb", "the command that a CDB is", decode_cdb);
+  with_hex("sense", "what sense data say", decode_sense);
   command("doctor", "what keeps devices from being served, and the remedy", [&] { return doctor(arguments); })
       ->add_option("--root", arguments.root, "look at the files below this directory")
       ->group("");

@@ -246,14 +246,30 @@ TEST(TcmuctlWithoutPolicy, DoctorSaysThatThePolicyIsNotInForce) {
   EXPECT_NE(doctor.text.find("its policy file is not in force"), std::string::npos) << doctor.text;
 }
 
+TEST_F(TcmuctlTest, DecodePutsBytesIntoWordsAndCallsWrongOnesAUsageError) {
+  Ended cdb = tcmuctl("decode cdb 28 00 00 00 00 10 00 00 01 00");
+  EXPECT_EQ(cdb.code, 0);
+  EXPECT_EQ(cdb.text, "READ(10) LBA 16, 1 block [28 00 00 00 00 10 00 00 01 00]\n");
+  EXPECT_EQ(tcmuctl("decode sense 700006000000000a000000002a0900000000").text,
+            "UNIT ATTENTION, CAPACITY DATA HAS CHANGED (6/2a/09)\n");
+  Ended wrong = tcmuctl("decode cdb 28 xy");
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_EQ(wrong.text, "tcmuctl: 'xy' is not hexadecimal\n");
+  EXPECT_EQ(tcmuctl("decode cdb").code, 2);
+  EXPECT_EQ(tcmuctl("decode").code, 2);
+}
+
 TEST_F(TcmuctlTest, BashCompletesCommandsAndDevices) {
   std::string script = fmt::format(
       "source tcmuctl/completion/tcmuctl.bash; tcmuctl() {{ {} --bus {} \"$@\"; }};"
       "COMP_WORDS=(tcmuctl re); COMP_CWORD=1; _tcmuctl; echo \"${{COMPREPLY[@]}}\";"
+      "COMP_WORDS=(tcmuctl decode s); COMP_CWORD=2; _tcmuctl; echo \"${{COMPREPLY[@]}}\";"
+      "COMP_WORDS=(tcmuctl decode sense 7); COMP_CWORD=3; _tcmuctl; echo \"${{COMPREPLY[@]}}\";"
       "COMP_WORDS=(tcmuctl show user_1); COMP_CWORD=2; _tcmuctl; echo \"${{COMPREPLY[@]}}\";"
       "COMP_WORDS=(tcmuctl restart d1); COMP_CWORD=2; _tcmuctl; echo \"${{COMPREPLY[@]}}\"",
       program(), bus_.address());
-  EXPECT_EQ(run_shell("bash -c '" + script + "' 2>&1").text, "restart resume\nuser_1/d0 user_1/d1\nd1\n");
+  EXPECT_EQ(run_shell("bash -c '" + script + "' 2>&1").text,
+            "restart resume\nsense\n\nuser_1/d0 user_1/d1\nd1\n");
 }
 
 }  // namespace

@@ -101,11 +101,24 @@ Decoded decode_descriptors(std::span<const std::uint8_t> sense) {
   return decoded;
 }
 
+// SPC-4, "Sense key specific data": what it is, the sense key says.
 void append_specific(Words& words, const Decoded& decoded) {
-  // Only with ILLEGAL REQUEST is it a field pointer.
-  if (!decoded.specific || decoded.key != static_cast<std::uint8_t>(SenseKey::IllegalRequest)) return;
+  if (!decoded.specific) return;
   const auto& bytes = *decoded.specific;
-  words.format(", {} byte {}", (bytes[0] & 0x40) != 0 ? "CDB" : "parameter list", bytes[1] << 8 | bytes[2]);
+  const int value = bytes[1] << 8 | bytes[2];
+  switch (static_cast<SenseKey>(decoded.key)) {
+    case SenseKey::NoSense:
+    case SenseKey::NotReady:  // progress indication, in parts of 65536
+      return words.format(", {} % done", value * 100 / 65536);
+    case SenseKey::IllegalRequest:  // field pointer
+      words.format(", {} byte {}", (bytes[0] & 0x40) != 0 ? "CDB" : "parameter list", value);
+      break;
+    case SenseKey::CopyAborted:  // segment pointer
+      words.format(", {} byte {}", (bytes[0] & 0x20) != 0 ? "segment descriptor" : "parameter list", value);
+      break;
+    default:
+      return;
+  }
   if ((bytes[0] & 0x08) != 0) words.format(" bit {}", bytes[0] & 0x07);
 }
 

@@ -79,6 +79,30 @@ TEST(DescribeSense, SaysWhichByteOfAParameterListWasWrong) {
             "ILLEGAL REQUEST, INVALID FIELD IN PARAMETER LIST (5/26/00), parameter list byte 258");
 }
 
+TEST(DescribeSense, SaysHowFarALongCommandIs) {
+  Bytes bytes = fixed(0x2, 0x04, 0x1b);
+  bytes[15] = 0x80;
+  bytes[16] = 0x40;
+  EXPECT_EQ(sense(bytes), "NOT READY, LOGICAL UNIT NOT READY, SANITIZE IN PROGRESS (2/04/1b), 25 % done");
+  EXPECT_EQ(sense({0x72, 0x02, 0x04, 0x04, 0, 0, 0, 8, 0x02, 6, 0, 0, 0x80, 0xff, 0xff, 0}),
+            "NOT READY, LOGICAL UNIT NOT READY, FORMAT IN PROGRESS (2/04/04), 99 % done");
+}
+
+TEST(DescribeSense, SaysWhichSegmentDescriptorWasWrong) {
+  Bytes bytes = fixed(0xa, 0x26, 0x00);
+  bytes[15] = 0x80 | 0x20 | 0x08 | 1;
+  bytes[17] = 4;
+  EXPECT_EQ(sense(bytes),
+            "COPY ABORTED, INVALID FIELD IN PARAMETER LIST (a/26/00), segment descriptor byte 4 bit 1");
+}
+
+TEST(DescribeSense, LeavesOutBytesThatOtherSenseKeysHaveThere) {
+  Bytes bytes = fixed(0x3, 0x11, 0x00);
+  bytes[15] = 0x80;
+  bytes[17] = 7;  // ACTUAL RETRY COUNT
+  EXPECT_EQ(sense(bytes), "MEDIUM ERROR, UNRECOVERED READ ERROR (3/11/00)");
+}
+
 TEST(DescribeSense, ReadsTheDescriptorFormat) {
   EXPECT_EQ(sense({0x72, 0x0e, 0x1d, 0x00, 0, 0, 0, 12, 0, 10, 0x80, 0, 0, 0, 0, 0, 0, 0, 2, 0}),
             "MISCOMPARE, MISCOMPARE DURING VERIFY OPERATION (e/1d/00), information 512");
