@@ -20,7 +20,12 @@ Flow pre_fetch(Task& task);
 Flow synchronize_cache(Task& task);
 Flow get_lba_status(Task& task);
 
-// The unit (inquiry.cc, capacity.cc, status.cc, rsoc.cc, maintenance_in.cc, diagnostic.cc, medium_facts.cc).
+// All of the medium.
+Flow sanitize_overwrite(Task& task);
+Flow sanitize_block_erase(Task& task);
+Flow sanitize_exit_failure_mode(Task& task);
+
+// What the unit says of itself, and what it is told.
 Flow inquiry(Task& task);
 Flow read_capacity_10(Task& task);
 Flow read_capacity_16(Task& task);

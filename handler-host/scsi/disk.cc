@@ -17,20 +17,28 @@ constexpr auto kOut = channel::Direction::Out;
 
 // Of the age of SCSI-2; and of it, answered in spite of a unit attention.
 constexpr Special kOld{.ignored_bits = kScsi2Lun};
-constexpr Special kOldAlways{.attention = Attention::Waits, .ignored_bits = kScsi2Lun};
+constexpr Special kOldAlways{
+    .attention = Attention::Waits, .ignored_bits = kScsi2Lun, .unfit_medium = UnfitMedium::Answered};
+constexpr Special kOldTells{.ignored_bits = kScsi2Lun, .unfit_medium = UnfitMedium::Tells};
 // It may have to wait until all of the cache is written back.
 constexpr Special kFlushes{.timeout_s = 60};
 constexpr Special kOldFlushes{.ignored_bits = kScsi2Lun, .timeout_s = 60};
 constexpr Special kUnmapBit{.discard_bits = 0x08};
 constexpr Special kAtomic{.needs = Needs::AtomicWrites};
 constexpr Special kDiscards{.needs = Needs::Discard};
+// All of the medium: hours for a large one.
+constexpr std::uint16_t kAllOfIt = 4 * 3600;
+constexpr Special kMends{.timeout_s = kAllOfIt, .unfit_medium = UnfitMedium::Mends};
+constexpr Special kMendsByDiscard{
+    .needs = Needs::Discard, .timeout_s = kAllOfIt, .unfit_medium = UnfitMedium::Mends};
+constexpr Replay kNever = Replay::Never;
 
 // The comments name the fields of the usage map, from byte 1 on. FUA_NV and SYNC_NV are SBC-2's. "group" is
 // the GROUP NUMBER, which is taken and has no effect.
 // clang-format off
 constexpr OpcodeRow kOpcodes[] = {
     // TEST UNIT READY
-    {0x00, kNoSa, {0x00}, kNoData, None, kSafe, test_unit_ready, kOld},
+    {0x00, kNoSa, {0x00}, kNoData, None, kSafe, test_unit_ready, kOldTells},
     // REQUEST SENSE: DESC; allocation length
     {0x03, kNoSa, {0x03, 0x01, 0x00, 0x00, 0xff}, kIn, None, kSafe, request_sense, kOldAlways},
     // READ(6), WRITE(6): LBA; count
@@ -70,8 +78,15 @@ constexpr OpcodeRow kOpcodes[] = {
     // UNMAP: group; parameter list length
     {0x42, kNoSa, {0x42, 0x00, 0x00, 0x00, 0x00, 0x00, 0x1f, 0xff, 0xff},
      kOut, Writes, kSafe, unmap, kDiscards},
+    // SANITIZE OVERWRITE: IMMED, AUSE; parameter list length
+    {0x48, 0x01, {0x48, 0xa1, 0x00, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff}, kOut, Writes, kNever, sanitize_overwrite,
+     kMends},
+    // SANITIZE BLOCK ERASE: IMMED, AUSE
+    {0x48, 0x02, {0x48, 0xa2}, kOut, Writes, kNever, sanitize_block_erase, kMendsByDiscard},
+    // SANITIZE EXIT FAILURE MODE: IMMED, AUSE
+    {0x48, 0x1f, {0x48, 0xbf}, kOut, None, kNever, sanitize_exit_failure_mode, kMends},
     // LOG SELECT: PCR, SP; PC, page; subpage; parameter list length
-    {0x4c, kNoSa, {0x4c, 0x03, 0xff, 0xff, 0x00, 0x00, 0x00, 0xff, 0xff}, kOut, None, Replay::Never, log_select},
+    {0x4c, kNoSa, {0x4c, 0x03, 0xff, 0xff, 0x00, 0x00, 0x00, 0xff, 0xff}, kOut, None, kNever, log_select},
     // LOG SENSE: SP; PC, page; subpage; parameter pointer; allocation length
     {0x4d, kNoSa, {0x4d, 0x01, 0xff, 0xff, 0x00, 0xff, 0xff, 0xff, 0xff}, kIn, None, kSafe, log_sense},
     // MODE SELECT(10): PF, SP; parameter list length

@@ -19,11 +19,14 @@ Lookup look_up(std::span<const OpcodeRow> table, const Cdb& cdb, Capabilities ca
   // The kernel cuts and fills CDBs to the length their group has, so a shorter one is nothing an initiator
   // can send.
   if (cdb.size() < rows.front().cdb_bytes()) return {nullptr, illegal_request(asc::kInvalidFieldInCdb)};
+  bool some_available = false;
   for (const OpcodeRow& row : rows) {
+    if (!row.available(can)) continue;
+    some_available = true;
     if (row.has_service_action() && row.service_action != (cdb[1] & 0x1f)) continue;
-    if (!row.available(can)) return {nullptr, unknown};
     return {&row, {}};
   }
+  if (!some_available) return {nullptr, unknown};
   return {nullptr, invalid_cdb(1, 4)};  // the SERVICE ACTION field
 }
 

@@ -42,6 +42,15 @@ struct Capabilities {
   bool atomic_writes = false;  // of more than one block
 };
 
+// While a sanitize or format operation is under way, and after it has failed (SBC-4, "Performing a sanitize
+// operation", "Completing a sanitize operation", "FORMAT UNIT command").
+enum class UnfitMedium : std::uint8_t {
+  Refused,   // NOT READY, then MEDIUM ERROR; after a failed format only if the medium is accessed
+  Answered,  // processed always
+  Tells,     // refused after a failed format too
+  Mends,     // refused while it is under way, processed after it has failed
+};
+
 // What sets a few commands apart.
 struct Special {
   Needs needs = Needs::Nothing;
@@ -49,6 +58,7 @@ struct Special {
   std::uint8_t discard_bits = 0;  // those of byte 1 that are evaluated only if the device can discard
   std::uint8_t ignored_bits = 0;  // those of byte 1 that are not evaluated and not refused either
   std::uint16_t timeout_s = 30;   // RECOMMENDED COMMAND TIMEOUT
+  UnfitMedium unfit_medium = UnfitMedium::Refused;
 };
 
 struct OpcodeRow {

@@ -18,6 +18,18 @@ void put_field_pointer(const FieldPointer& field, std::span<std::uint8_t, 3> out
   put_be16(out.subspan<1, 2>(), field.byte);
 }
 
+// SPC-4, "Sense key specific data": of an illegal request a field pointer, of a unit that is not ready how
+// far it is: SKSV . . . . . . . | PROGRESS INDICATION (2 bytes).
+bool put_key_specific(const Sense& sense, std::span<std::uint8_t, 3> out) {
+  if (sense.field) {
+    put_field_pointer(*sense.field, out);
+  } else if (sense.progress) {
+    out[0] = 0x80;
+    put_be16(out.subspan<1, 2>(), *sense.progress);
+  }
+  return sense.field || sense.progress;
+}
+
 std::uint8_t encode_fixed(const Sense& sense, Out out) {
   out[0] = 0x70;  // current information, fixed format
   out[2] = static_cast<std::uint8_t>(sense.key);
@@ -28,7 +40,7 @@ std::uint8_t encode_fixed(const Sense& sense, Out out) {
   out[7] = kFixedSenseBytes - 8;  // ADDITIONAL SENSE LENGTH
   out[12] = sense.code.code;
   out[13] = sense.code.qualifier;
-  if (sense.field) put_field_pointer(*sense.field, out.subspan<15, 3>());
+  put_key_specific(sense, out.subspan<15, 3>());
   return kFixedSenseBytes;
 }
 
@@ -44,10 +56,10 @@ std::uint8_t encode_descriptors(const Sense& sense, Out out) {
     put_be64(std::span<std::uint8_t, 8>(out.subspan(at + 4u, 8)), *sense.information);
     at = static_cast<std::uint8_t>(at + 12);
   }
-  if (sense.field) {  // sense key specific descriptor: type 02h, 8 bytes
+  // Sense key specific descriptor: type 02h, 8 bytes.
+  if (put_key_specific(sense, std::span<std::uint8_t, 3>(out.subspan(at + 4u, 3)))) {
     out[at] = 0x02;
     out[at + 1u] = 6;
-    put_field_pointer(*sense.field, std::span<std::uint8_t, 3>(out.subspan(at + 4u, 3)));
     at = static_cast<std::uint8_t>(at + 8);
   }
   out[7] = static_cast<std::uint8_t>(at - 8);  // ADDITIONAL SENSE LENGTH

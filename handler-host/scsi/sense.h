@@ -1,5 +1,6 @@
 // Sense data and the answers that carry it.
-// Source: SPC-4, "Fixed format sense data", "Descriptor format sense data", "Field pointer".
+// Source: SPC-4, "Fixed format sense data", "Descriptor format sense data", "Field pointer", "Progress
+// indication".
 #pragma once
 
 #include <cstdint>
@@ -28,6 +29,8 @@ struct Sense {
   AdditionalSense code = asc::kNone;
   std::optional<std::uint64_t> information = std::nullopt;
   std::optional<FieldPointer> field = std::nullopt;
+  // PROGRESS INDICATION, in 65536ths; of NOT READY and NO SENSE alone, which have no field pointer.
+  std::optional<std::uint16_t> progress = std::nullopt;
 };
 
 enum class SenseFormat : std::uint8_t { Fixed, Descriptor };  // the Control mode page's D_SENSE bit

@@ -51,6 +51,9 @@ namespace asc {
 
 // What this program's own commands answer.
 inline constexpr AdditionalSense kNone{0x00, 0x00, "NO ADDITIONAL SENSE INFORMATION"};
+inline constexpr AdditionalSense kFormatInProgress{0x04, 0x04, "LOGICAL UNIT NOT READY, FORMAT IN PROGRESS"};
+inline constexpr AdditionalSense kSanitizeInProgress{0x04, 0x1b,
+                                                     "LOGICAL UNIT NOT READY, SANITIZE IN PROGRESS"};
 inline constexpr AdditionalSense kWriteError{0x0c, 0x00, "WRITE ERROR"};
 inline constexpr AdditionalSense kInvalidFieldInInformationUnit{0x0e, 0x03,
                                                                 "INVALID FIELD IN COMMAND INFORMATION UNIT"};
@@ -64,6 +67,9 @@ inline constexpr AdditionalSense kWriteProtected{0x27, 0x00, "WRITE PROTECTED"};
 inline constexpr AdditionalSense kSpaceAllocationFailed{0x27, 0x07, "SPACE ALLOCATION FAILED WRITE PROTECT"};
 inline constexpr AdditionalSense kModeParametersChanged{0x2a, 0x01, "MODE PARAMETERS CHANGED"};
 inline constexpr AdditionalSense kCapacityDataHasChanged{0x2a, 0x09, "CAPACITY DATA HAS CHANGED"};
+inline constexpr AdditionalSense kMediumFormatCorrupted{0x31, 0x00, "MEDIUM FORMAT CORRUPTED"};
+inline constexpr AdditionalSense kFormatFailed{0x31, 0x01, "FORMAT COMMAND FAILED"};
+inline constexpr AdditionalSense kSanitizeFailed{0x31, 0x03, "SANITIZE COMMAND FAILED"};
 inline constexpr AdditionalSense kSavingNotSupported{0x39, 0x00, "SAVING PARAMETERS NOT SUPPORTED"};
 inline constexpr AdditionalSense kFailedSelfTest{0x3e, 0x03, "LOGICAL UNIT FAILED SELF-TEST"};
 inline constexpr AdditionalSense kInternalTargetFailure{0x44, 0x00, "INTERNAL TARGET FAILURE"};
@@ -72,15 +78,12 @@ inline constexpr AdditionalSense kInternalTargetFailure{0x44, 0x00, "INTERNAL TA
 inline constexpr AdditionalSense kNotReadyCauseNotReportable{0x04, 0x00,
                                                              "LOGICAL UNIT NOT READY, CAUSE NOT REPORTABLE"};
 inline constexpr AdditionalSense kBecomingReady{0x04, 0x01, "LOGICAL UNIT IS IN PROCESS OF BECOMING READY"};
-inline constexpr AdditionalSense kFormatInProgress{0x04, 0x04, "LOGICAL UNIT NOT READY, FORMAT IN PROGRESS"};
 inline constexpr AdditionalSense kAccessStateTransition{
     0x04, 0x0a, "LOGICAL UNIT NOT ACCESSIBLE, ASYMMETRIC ACCESS STATE TRANSITION"};
 inline constexpr AdditionalSense kStandby{0x04, 0x0b,
                                           "LOGICAL UNIT NOT ACCESSIBLE, TARGET PORT IN STANDBY STATE"};
 inline constexpr AdditionalSense kUnavailable{
     0x04, 0x0c, "LOGICAL UNIT NOT ACCESSIBLE, TARGET PORT IN UNAVAILABLE STATE"};
-inline constexpr AdditionalSense kSanitizeInProgress{0x04, 0x1b,
-                                                     "LOGICAL UNIT NOT READY, SANITIZE IN PROGRESS"};
 inline constexpr AdditionalSense kCommunicationFailure{0x08, 0x00, "LOGICAL UNIT COMMUNICATION FAILURE"};
 inline constexpr AdditionalSense kMiscompare{0x1d, 0x00, "MISCOMPARE DURING VERIFY OPERATION"};
 inline constexpr AdditionalSense kNotSupportedForLun{0x25, 0x00, "LOGICAL UNIT NOT SUPPORTED"};
@@ -95,7 +98,6 @@ inline constexpr AdditionalSense kSoftThresholdReached{0x38, 0x07,
 inline constexpr AdditionalSense kMediumNotPresent{0x3a, 0x00, "MEDIUM NOT PRESENT"};
 inline constexpr AdditionalSense kInquiryDataHasChanged{0x3f, 0x03, "INQUIRY DATA HAS CHANGED"};
 inline constexpr AdditionalSense kReportedLunsDataHasChanged{0x3f, 0x0e, "REPORTED LUNS DATA HAS CHANGED"};
-inline constexpr AdditionalSense kMediumFormatCorrupted{0x31, 0x00, "MEDIUM FORMAT CORRUPTED"};
 inline constexpr AdditionalSense kOverlappedCommands{0x4e, 0x00, "OVERLAPPED COMMANDS ATTEMPTED"};
 inline constexpr AdditionalSense kInsufficientResources{0x55, 0x03, "INSUFFICIENT RESOURCES"};
 
@@ -132,6 +134,8 @@ inline constexpr std::array kAdditionalSenses{
     asc::kCapacityDataHasChanged,
     asc::kCommandsClearedByAnother,
     asc::kMediumFormatCorrupted,
+    asc::kFormatFailed,
+    asc::kSanitizeFailed,
     asc::kSoftThresholdReached,
     asc::kSavingNotSupported,
     asc::kMediumNotPresent,

@@ -57,6 +57,26 @@ TEST(FixedSense, InformationIsValidUpTo32Bits) {
   EXPECT_EQ(reply.sense[3] | reply.sense[4] | reply.sense[5] | reply.sense[6], 0);
 }
 
+// SPC-4, "Progress indication".
+TEST(FixedSense, ProgressIsKeySpecific) {
+  Sense sense{SenseKey::NotReady, asc::kSanitizeInProgress};
+  sense.progress = 0x1234;
+  const Reply reply = check_condition(sense, SenseFormat::Fixed);
+  EXPECT_EQ(reply.sense_bytes, 18);
+  EXPECT_EQ(reply.sense[15], 0x80);
+  EXPECT_EQ(reply.sense[16], 0x12);
+  EXPECT_EQ(reply.sense[17], 0x34);
+}
+
+TEST(DescriptorSense, ProgressIsInTheKeySpecificDescriptor) {
+  Sense sense{SenseKey::NotReady, asc::kFormatInProgress};
+  sense.progress = 0x1234;
+  const Reply reply = check_condition(sense, SenseFormat::Descriptor);
+  EXPECT_EQ(reply.sense_bytes, 16);
+  EXPECT_THAT(head(reply, 16),
+              ElementsAre(0x72, 0x02, 0x04, 0x04, 0, 0, 0, 8, 0x02, 6, 0, 0, 0x80, 0x12, 0x34, 0));
+}
+
 // SPC-4, "Descriptor format sense data".
 TEST(DescriptorSense, WithoutInformationIsTheEightByteHeader) {
   const Reply reply =

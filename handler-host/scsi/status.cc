@@ -10,10 +10,12 @@ Flow test_unit_ready(Task& task) {
   return task.good();
 }
 
-// Returns a pending unit attention as data, with GOOD status, and clears it; else NO SENSE.
+// Returns as data, with GOOD status: a pending unit attention, and clears it; else how far a sanitize or
+// format operation is, or that it has failed; else NO SENSE.
 Flow request_sense(Task& task) {
   const SenseFormat format = task.cdb().bit(1, 0) ? SenseFormat::Descriptor : SenseFormat::Fixed;
-  const Sense sense = task.unit().unit_attention().value_or(Sense{});
+  const auto attention = task.unit().unit_attention();
+  const Sense sense = attention ? *attention : task.unit().medium_job().condition().value_or(Sense{});
   task.unit().clear_unit_attention();
   std::array<std::uint8_t, channel::kSenseBytes> bytes;
   const std::uint8_t size = encode(sense, format, bytes);

@@ -23,7 +23,7 @@ void Task::start(Command& command) {
 }
 
 // The checks that every command passes, in the order in which they are reported: unit attention, then what
-// the opcode table says of the CDB, then write protection.
+// the opcode table says of the CDB, what a sanitize or format operation stops, then write protection.
 Flow Task::dispatch() {
   const Capabilities can = unit_->capabilities();
   const Lookup found = look_up(unit_->type().opcodes, cdb_, can);
@@ -35,6 +35,7 @@ Flow Task::dispatch() {
   }
   if (found.row == nullptr) return fail(found.refusal);
   row_ = found.row;
+  if (const auto unfit = unit_->medium_job().refusal(*row_)) return fail(*unfit);
   if (const auto wrong = reserved_bit_set(*row_, cdb_, can))
     return fail(invalid_cdb(wrong->byte, wrong->bit));
   if (row_->access == Access::Writes && unit_->write_protected())
@@ -141,6 +142,12 @@ Flow Task::borrow(RangeLock& thing, Step next) {
   expect(next);
   borrowed_ = &thing;
   if (thing.acquire(borrowed_section_, BlockRange{0, 1}, *this)) done(IoStatus::Ok);
+  return Flow::Started;
+}
+
+Flow Task::run_job(const MediumPlan& plan, std::span<const std::uint8_t> pattern, Step next) {
+  expect(next);
+  unit_->medium_job().begin(plan, pattern, this);
   return Flow::Started;
 }
 

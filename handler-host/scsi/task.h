@@ -28,6 +28,7 @@
 namespace bulkhead::scsi {
 
 class Unit;
+struct MediumPlan;
 
 class Task final : public handler::Io, public RangeLock::Waiter {
  public:
@@ -70,6 +71,8 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   // Waits for what exists once: Unit::scratch(), until the command was answered. Whoever needs it and a lock:
   // after the lock.
   Flow borrow(RangeLock& thing, Step next);
+  // Waits for the end of a job on all of the medium; medium_job.h says what the statuses mean.
+  Flow run_job(const MediumPlan& plan, std::span<const std::uint8_t> pattern, Step next);
   // identity() is set in `next`; Busy: it could not be had.
   Flow ask_identity(Step next);
   [[nodiscard]] const Identity& identity() const { return identity_; }

@@ -19,6 +19,7 @@
 #include "handler-host/scsi/device_type.h"
 #include "handler-host/scsi/error_counters.h"
 #include "handler-host/scsi/logical_unit.h"
+#include "handler-host/scsi/medium_job.h"
 #include "handler-host/scsi/range_lock.h"
 #include "handler-host/scsi/sense.h"
 #include "handler-host/scsi/task.h"
@@ -120,6 +121,8 @@ class Unit {
   [[nodiscard]] RangeLock& scratch_lock() { return scratch_lock_; }
   [[nodiscard]] std::span<std::byte> scratch() { return {scratch_.get(), scratch_bytes_}; }
 
+  // SANITIZE and FORMAT UNIT.
+  [[nodiscard]] MediumJob& medium_job() { return medium_job_; }
   // The administrator's way to switch the cache off.
   [[nodiscard]] CacheSwitch& cache_switch() { return cache_switch_; }
   void operation_begins() { ++under_way_; }
@@ -160,6 +163,7 @@ class Unit {
   };
   std::unique_ptr<std::byte[], Free> scratch_;  // aligned for O_DIRECT
 
+  MediumJob medium_job_{*this};
   CacheSwitch cache_switch_{*this};
   ThresholdWatch threshold_watch_{*this};
   std::unique_ptr<Task[]> tasks_;  // after the locks: their sections are checked to be idle first

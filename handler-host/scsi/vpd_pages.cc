@@ -118,7 +118,8 @@ void block_device_characteristics(const Unit& unit, const Identity&, Response& r
   constexpr std::uint8_t kVbuls = 0x01;
   response.u16(unit.geometry().solid_state ? 1 : 0);  // MEDIUM ROTATION RATE
   response.u8(0);                                     // PRODUCT TYPE
-  response.u8(0);                                     // WABEREQ, WACEREQ, NOMINAL FORM FACTOR
+  // WABEREQ 01b: what SANITIZE BLOCK ERASE has erased can be read. WACEREQ: there is no CRYPTOGRAPHIC ERASE.
+  response.u8(unit.geometry().can_discard ? 0x40 : 0x00);  // and NOMINAL FORM FACTOR
   response.u8(kFuab | kVbuls);
   response.zeros(55);
 }

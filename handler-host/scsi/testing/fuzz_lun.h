@@ -48,7 +48,7 @@ class FuzzLun {
     Result<UniqueFd> open_file(const handler::FileRequest&) override;
     void watch(int, std::uint32_t, std::move_only_function<void()>) override {}
     void unwatch(int) override {}
-    void post(std::move_only_function<void()>) override {}
+    void post(std::move_only_function<void()> work) override { work(); }
     void after(std::uint32_t, std::move_only_function<void()>) override {}
     void log(handler::LogLevel, std::string_view) override {}
     void count(std::string_view, std::uint64_t) override {}
