@@ -144,6 +144,8 @@ ExitCode Host::open_and_serve(const control::Open& open) {
                                           .max_sectors = open.max_sectors(),
                                           .largest_transfer_bytes = open.largest_transfer_bytes(),
                                           .max_commands = channel_->slots()});
+  const std::string& remembered = open.unit_state();
+  unit.restore({reinterpret_cast<const std::uint8_t*>(remembered.data()), remembered.size()});
   control::Message opened;
   opened.mutable_opened()->set_id(open.id());
   send(opened);

@@ -59,8 +59,8 @@ void Server::serve_round() {
   drained_ = !any;
   // Handlers hand their batch to the kernel here, and often have the answers at once.
   parts_.loop.run_posted();
-  parts_.channel.publish();
   tell_changed_facts();
+  parts_.channel.publish();
   if (phase_ != before) return;  // by work posted: the end wants a round of its own before any sleep
   if (!any) {
     rounds_without_poll_ = 0;
@@ -156,6 +156,7 @@ void Server::begin_end(Phase phase) {
   if (phase_ == Phase::Serving) end_by_ = EventLoop::Clock::now() + kDrainPatience;
   phase_ = phase;
   drained_ = false;
+  parts_.unit.wind_down();
   if (phase == Phase::SupervisorGone) parts_.loop.unwatch(parts_.control.socket().get());
 }
 
@@ -164,6 +165,7 @@ bool Server::finished() const {
 }
 
 ExitCode Server::close_device() {
+  tell_changed_facts();
   parts_.channel.publish();
   if (phase_ == Phase::SupervisorGone) ::alarm(kLastFlushSeconds);
   Result<> closed = parts_.device.close();
@@ -191,15 +193,21 @@ control::Message Server::facts() const {
   told.set_read_only(parts_.unit.read_only());
   told.set_write_cache(parts_.unit.write_cache());
   told.set_size_bytes(parts_.size.value);
+  const scsi::LogicalUnit::State state = parts_.unit.state();
+  told.set_unit_state(state.data(), state.size());
   return message;
 }
 
 void Server::tell_facts() {
   told_write_cache_ = parts_.unit.write_cache();
+  told_state_ = parts_.unit.state();
   send(facts());
 }
 
 void Server::tell_changed_facts() {
+  // An initiator that was told of the end of a sanitize operation writes again; with the old state a next
+  // host would erase that. So this waits, if it must.
+  if (parts_.unit.state() != told_state_) return tell_facts();
   const bool write_cache = parts_.unit.write_cache();
   // Must not wait here; if the socket is full, the next round tries again.
   if (write_cache != told_write_cache_ && parts_.control.try_send(facts())) told_write_cache_ = write_cache;

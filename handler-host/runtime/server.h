@@ -62,7 +62,8 @@ class Server {
   void answer(std::uint64_t id, const Result<>& result);
   [[nodiscard]] control::Message facts() const;
   void tell_facts();
-  // An initiator may switch the write cache too (MODE SELECT).
+  // An initiator may switch the write cache too (MODE SELECT), and many a command changes what the next host
+  // must know. To be called before completions are published.
   void tell_changed_facts();
   void send(const control::Message& message);
 
@@ -71,6 +72,7 @@ class Server {
   Phase phase_ = Phase::Serving;
   std::uint64_t close_id_ = 0;
   bool told_write_cache_ = false;
+  scsi::LogicalUnit::State told_state_{};
   EventLoop::Clock::time_point end_by_{};
   bool drained_ = false;  // the latest round found no submission
   unsigned rounds_without_poll_ = 0;

@@ -23,6 +23,7 @@ class Attentions {
  public:
   void establish(Condition condition) { pending_ |= bit(condition); }
   void withdraw(Condition condition) { pending_ &= ~bit(condition); }
+  [[nodiscard]] bool has(Condition condition) const { return (pending_ & bit(condition)) != 0; }
   // The one that the next command tells; stays until clear_first().
   [[nodiscard]] std::optional<Sense> first() const;
   void clear_first() { pending_ &= pending_ - 1; }

@@ -39,6 +39,15 @@ bool LogicalUnit::write_cache() const {
 bool LogicalUnit::read_only() const {
   return impl_->unit.geometry().read_only;
 }
+LogicalUnit::State LogicalUnit::state() const {
+  return impl_->unit.state();
+}
+void LogicalUnit::restore(std::span<const std::uint8_t> state) {
+  impl_->unit.restore(state);
+}
+void LogicalUnit::wind_down() {
+  impl_->unit.medium_job().stop();
+}
 std::size_t LogicalUnit::under_way() const {
   return impl_->unit.under_way();
 }

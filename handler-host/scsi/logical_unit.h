@@ -89,7 +89,17 @@ class LogicalUnit {
   void set_write_cache(bool on, std::move_only_function<void(Result<>)> done);
   [[nodiscard]] bool write_cache() const;
   [[nodiscard]] bool read_only() const;
-  // Commands started and not completed.
+  // What the next host must know of this unit, whatever becomes of this host. It may change with every
+  // command and every piece of work; whoever keeps it must have it before an answer goes out.
+  static constexpr std::size_t kStateBytes = 64;
+  using State = std::array<std::uint8_t, kStateBytes>;
+  [[nodiscard]] State state() const;
+  // From the last host, before the first command. Empty: there was none.
+  void restore(std::span<const std::uint8_t> state);
+  // This host is about to close the device: what works in the background stops soon, and goes on in the next.
+  void wind_down();
+
+  // Commands started and not completed, and what works in the background.
   [[nodiscard]] std::size_t under_way() const;
 
  private:

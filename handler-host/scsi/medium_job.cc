@@ -71,7 +71,7 @@ void MediumJob::launch() {
   unit_.operation_begins();
   const handler::Geometry& geometry = unit_.geometry();
   clearing_ = geometry.can_discard && geometry.discard_zeroes ? Clearing::Discard : Clearing::Zeroes;
-  act_ = Act::Change;
+  act_ = record_.passes_done < record_.plan.passes ? Act::Change : Act::LastFlush;
   at_ = record_.bytes_done;
   filled_ = false;
   schedule();

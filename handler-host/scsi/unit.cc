@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "handler-host/scsi/unit_state.h"
 
 namespace bulkhead::scsi {
 namespace {
@@ -47,6 +48,7 @@ Unit::Unit(handler::Device& device, handler::Services& services, IdentitySource&
       parameters_(std::move(parameters)),
       type_(type),
       block_shift_(static_cast<unsigned>(std::countr_zero(parameters_.block_bytes))),
+      config_hash_(config_hash(parameters_.config)),
       geometry_(device.geometry()),
       scratch_bytes_(std::max<std::size_t>(kScratchBytes, parameters_.block_bytes)),
       scratch_(static_cast<std::byte*>(std::aligned_alloc(kScratchAlignment, scratch_bytes_))),
@@ -95,6 +97,37 @@ void Unit::resized(ByteCount size) {
 // A fresh host is told what its predecessor had before its first command: no initiator sees a change.
 void Unit::mode_parameters_changed() {
   if (commanded_) attentions_.establish(Condition::ModeParametersChanged);
+}
+
+LogicalUnit::State Unit::state() const {
+  return encode(
+      UnitState{.capacity_changed = attentions_.has(Condition::CapacityDataHasChanged),
+                .mode_parameters_changed = attentions_.has(Condition::ModeParametersChanged),
+                .descriptor_sense = sense_format_ == SenseFormat::Descriptor,
+                .software_write_protect = software_write_protect_,
+                .size_bytes = parameters_.size.value,
+                .config_hash = config_hash_,
+                .job = medium_job_.record()});
+}
+
+void Unit::restore(std::span<const std::uint8_t> bytes) {
+  if (bytes.empty()) return;
+  const auto state = decode_unit_state(bytes);
+  if (!state) {
+    services_.log(handler::LogLevel::Error, "what the last host of this LUN remembered can't be read");
+    return;
+  }
+  if (state->capacity_changed || state->size_bytes != parameters_.size.value)
+    attentions_.establish(Condition::CapacityDataHasChanged);
+  if (state->mode_parameters_changed) attentions_.establish(Condition::ModeParametersChanged);
+  sense_format_ = state->descriptor_sense ? SenseFormat::Descriptor : SenseFormat::Fixed;
+  software_write_protect_ = state->software_write_protect;
+  const bool same_medium = state->config_hash == config_hash_;
+  const bool whole_blocks = state->job.bytes_done % parameters_.block_bytes == 0;
+  if (same_medium && whole_blocks)
+    medium_job_.resume(state->job);
+  else
+    medium_job_.abandon(state->job);
 }
 
 bool Unit::contains(const Extent& extent) const {

@@ -52,6 +52,9 @@ class Unit {
   void execute(Command& command);
   void resized(ByteCount size);
   [[nodiscard]] std::size_t under_way() const { return under_way_; }
+  // What outlives the host (unit_state.h).
+  [[nodiscard]] LogicalUnit::State state() const;
+  void restore(std::span<const std::uint8_t> bytes);
 
   // Facts.
   [[nodiscard]] const DeviceType& type() const { return type_; }
@@ -144,6 +147,7 @@ class Unit {
   Parameters parameters_;
   const DeviceType& type_;
   unsigned block_shift_;
+  std::uint64_t config_hash_;
 
   handler::Geometry geometry_;
   bool write_through_ = false;

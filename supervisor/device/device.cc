@@ -178,6 +178,7 @@ control::Open Device::open_message() const {
   open.set_block_bytes(kernel_->facts.block_bytes);
   open.set_max_sectors(kernel_->facts.max_sectors);
   open.set_largest_transfer_bytes(static_cast<std::uint32_t>(channel_size().data_bytes));
+  if (!unit_state_.empty()) open.set_unit_state(unit_state_);
   return open;
 }
 

@@ -181,6 +181,7 @@ class Device final : public std::enable_shared_from_this<Device>,
   bool ever_served_ = false;
   bool write_cache_set_ = false;  // the kernel's attribute has been changed since we serve the device
   bool write_cache_off_ = false;  // by an initiator or an administrator: a fresh host must be told
+  std::string unit_state_;        // what the last host told its successor
   bool given_up_ = false;
 
   std::shared_ptr<HostSession> host_;    // shared with its coroutines

@@ -150,6 +150,7 @@ awaitable<Result<>> Device::do_reconfigure(std::string dev_config) {
   const std::string before = std::exchange(uio_.name.dev_config, std::move(dev_config));
   auto restarted = co_await do_restart();
   if (!restarted) co_return restarted;
+  const std::string state_before = unit_state_;
   auto up = co_await start_host();
   if (up) {
     serving_now();
@@ -157,6 +158,7 @@ awaitable<Result<>> Device::do_reconfigure(std::string dev_config) {
   }
   log(Level::Error, log_fields(), fmt::format("the new configuration is refused: {}", up.error().what));
   uio_.name.dev_config = before;
+  unit_state_ = state_before;
   if (host_) {
     if (!host_end_) host_->kill("is replaced");
     co_await host_gone(Wake::kNever);
@@ -195,9 +197,13 @@ awaitable<Result<control::Identity>> Device::host_asks_identity() {
 }
 
 void Device::host_facts(const HostFacts& facts) {
+  const bool report = facts.read_only != facts_.read_only || facts.write_cache != facts_.write_cache ||
+                      facts.size_bytes != facts_.size_bytes;
   facts_ = facts;
   if (state_ == DeviceState::Serving || state_ == DeviceState::Held) write_cache_off_ = !facts.write_cache;
-  changed();
+  // From the first moment on: a host that has just opened may end soon what it was told to go on with.
+  unit_state_ = facts.unit_state;
+  if (report) changed();
 }
 
 void Device::host_counter(std::string_view name, std::uint64_t value) {

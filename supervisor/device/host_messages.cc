@@ -14,6 +14,7 @@ constexpr unsigned kMaxRequests = 16;  // of one host's, unanswered
 constexpr int kMaxErrno = 4095;
 constexpr int kMaxCounters = 64;
 constexpr std::size_t kMaxCounterName = 31;
+constexpr std::size_t kMaxUnitState = 64;
 
 Result<> result_of(const control::Failure* failure) {
   if (failure == nullptr) return {};
@@ -57,9 +58,7 @@ std::string_view HostMessages::take(std::string_view bytes, std::size_t descript
       listener_.said(message.log());
       return {};
     case Message::kDeviceFacts:
-      listener_.facts({message.device_facts().read_only(), message.device_facts().write_cache(),
-                       message.device_facts().size_bytes()});
-      return {};
+      return take_facts(message.device_facts());
     case Message::kCounters:
       return take_counters(message.counters());
     default:
@@ -96,6 +95,12 @@ std::string_view HostMessages::take_request(const Message& message) {
     listener_.file_wanted(message.open_file());
   else
     listener_.identity_wanted(message.get_identity().id());
+  return {};
+}
+
+std::string_view HostMessages::take_facts(const control::DeviceFacts& facts) {
+  if (facts.unit_state().size() > kMaxUnitState) return "a unit state longer than it may be";
+  listener_.facts({facts.read_only(), facts.write_cache(), facts.size_bytes(), facts.unit_state()});
   return {};
 }
 

@@ -18,6 +18,7 @@ struct HostFacts {
   bool read_only = false;
   bool write_cache = false;
   std::uint64_t size_bytes = 0;
+  std::string unit_state;  // for the next host; nothing we understand
 };
 
 class HostMessages {
@@ -57,6 +58,7 @@ class HostMessages {
   [[nodiscard]] std::string_view take_answer(control::Message::KindCase kind, std::uint64_t id,
                                              const control::Failure* failure);
   [[nodiscard]] std::string_view take_request(const control::Message& message);
+  [[nodiscard]] std::string_view take_facts(const control::DeviceFacts& facts);
   [[nodiscard]] std::string_view take_counters(const control::Counters& counters);
 
   Listener& listener_;

@@ -23,7 +23,10 @@ class HostMessagesTest : public ::testing::Test, public HostMessages::Listener {
   void file_wanted(const control::OpenFile& asked) override { files.push_back(asked.path()); }
   void identity_wanted(std::uint64_t) override { ++identities; }
   void said(const control::Log& line) override { lines.push_back(line.text()); }
-  void facts(const HostFacts& facts) override { size = facts.size_bytes; }
+  void facts(const HostFacts& facts) override {
+    size = facts.size_bytes;
+    unit_state = facts.unit_state;
+  }
   void counter(std::string_view name, std::uint64_t) override { counters.emplace_back(name); }
 
   std::string take(const Message& message, std::size_t descriptors = 0) {
@@ -54,6 +57,7 @@ class HostMessagesTest : public ::testing::Test, public HostMessages::Listener {
   HostMessages messages{*this};
   int hellos = 0, identities = 0;
   std::uint64_t answered_id = 0, size = 0;
+  std::string unit_state;
   std::optional<Result<>> answer;
   std::vector<std::string> files, lines, counters;
 };
@@ -136,6 +140,23 @@ TEST_F(HostMessagesTest, UnansweredRequestsAreLimited) {
   messages.finish_request();
   EXPECT_EQ(take(message), "");
   EXPECT_EQ(files.size(), 17u);
+}
+
+TEST_F(HostMessagesTest, AUnitStateIsTakenAsItIsAndLimited) {
+  greet();
+  Message message;
+  message.mutable_device_facts()->set_read_only(false);
+  message.mutable_device_facts()->set_write_cache(true);
+  message.mutable_device_facts()->set_size_bytes(512);
+  EXPECT_EQ(take(message), "");
+  EXPECT_EQ(unit_state, "");
+  const std::string longest(64, '\0');
+  message.mutable_device_facts()->set_unit_state(longest);
+  EXPECT_EQ(take(message), "");
+  EXPECT_EQ(unit_state, longest);
+  message.mutable_device_facts()->set_unit_state(std::string(65, 'x'));
+  EXPECT_THAT(take(message), HasSubstr("unit state"));
+  EXPECT_EQ(unit_state, longest);
 }
 
 TEST_F(HostMessagesTest, CountersAreLimitedInNumberAndName) {

@@ -137,6 +137,8 @@ Message HostProcess::next(milliseconds limit) {
 
 Message HostProcess::expect(Kind kind) {
   Message message = next();
+  for (; message.has_device_facts() && kind != Message::kDeviceFacts; message = next())
+    facts = message.device_facts();
   EXPECT_EQ(message.kind_case(), kind);
   return message;
 }
@@ -176,6 +178,7 @@ std::string HostProcess::open(const std::string& subtype, const std::string& con
   open.set_block_bytes(block_bytes);
   open.set_max_sectors(2048);
   open.set_largest_transfer_bytes(kTestData);
+  if (!unit_state.empty()) open.set_unit_state(unit_state);
   send(message);
   const Message opened = expect(Message::kOpened);
   EXPECT_EQ(opened.opened().id(), id_);

@@ -44,7 +44,8 @@ class HostProcess {
   // The next message that is no Log and no Counters, which are kept. Files asked for meanwhile are opened, as
   // the broker does. A message with no kind set: none came in time, or the host is gone.
   control::Message next(std::chrono::milliseconds limit = std::chrono::seconds(20));
-  // The next message of this kind; a test failure if another one comes.
+  // The next message of this kind; a test failure if another one comes. DeviceFacts may come at any time, and
+  // are kept.
   control::Message expect(Kind kind);
 
   // Hello was read; sends Start for handler `subtype`, with a channel unless told otherwise.
@@ -71,6 +72,7 @@ class HostProcess {
   control::DeviceFacts facts;
   std::function<control::Message(const control::OpenFile&, UniqueFd&)> opener;  // in place of opening it
   bool answer_files = true;
+  std::string unit_state;  // what open() hands on from an earlier host
   std::string unit_serial = "00112233-4455-6677-8899-aabbccddeeff";
 
   std::string library_folder;  // where start() finds handlers; empty: where Bazel puts them
