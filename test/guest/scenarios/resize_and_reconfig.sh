@@ -116,10 +116,12 @@ write_cache() {
   expect_eq "$(set_attribute d0 emulate_write_cache 1)" 0 "switching the write cache on"
   expect_eq "$(caching "$disk")" 04 "WCE after switching on"
   expect_eq "$(set_attribute d0 emulate_write_cache 0)" 0 "switching the write cache off"
+  expect_sense "unit attention / mode parameters changed" "$disk" 00 00 00 00 00 00
   expect_eq "$(caching "$disk") $(property d0 WriteCache)" "00 false" "WCE after switching off"
   echo 1 >"/sys/block/${disk#/dev/}/device/rescan"
   expect_eq "$(cache_type "$disk")" "write through" "what the initiator makes of it"
   expect_eq "$(set_attribute d0 emulate_write_cache 1)" 0 "switching it on again"
+  expect_sense "unit attention / mode parameters changed" "$disk" 00 00 00 00 00 00
   expect_eq "$(caching "$disk") $(property d0 WriteCache)" "04 true" "WCE after switching on again"
   expect_eq "$(property d0 HostPid)" "$host" "the host"
 }
