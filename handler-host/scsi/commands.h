@@ -44,6 +44,13 @@ Flow read_media_serial_number(Task& task);
 Flow log_select(Task& task);
 Flow log_sense(Task& task);
 
+// Third-party copy (extended_copy.cc, receive_copy.cc).
+Flow extended_copy(Task& task);
+Flow receive_copy_status_lid1(Task& task);
+Flow receive_copy_operating_parameters(Task& task);
+Flow receive_copy_failure_details(Task& task);
+Flow receive_copy_status_lid4(Task& task);
+
 // Mode pages (mode_sense.cc, mode_select.cc).
 Flow mode_sense_6(Task& task);
 Flow mode_sense_10(Task& task);

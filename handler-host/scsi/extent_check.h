@@ -1,6 +1,7 @@
 // What every command with an LBA and a number of blocks checks first.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 
 #include "handler-host/scsi/cdb.h"
@@ -29,6 +30,12 @@ namespace bulkhead::scsi {
 
 [[nodiscard]] inline BlockRange range_of(const Extent& extent) {
   return {extent.first.value, extent.first.value + extent.count.value};
+}
+
+// The smallest range with both in it.
+[[nodiscard]] inline BlockRange enclosing(const BlockRange& a, const BlockRange& b) {
+  if (a.empty() || b.empty()) return a.empty() ? b : a;
+  return {std::min(a.first, b.first), std::max(a.end, b.end)};
 }
 
 }  // namespace bulkhead::scsi

@@ -26,7 +26,7 @@ void put_standard(const Unit& unit, const Identity& identity, Response& response
   response.u8(0x06);  // VERSION: SPC-4. iscsi-test-cu calls 07h, SPC-5, invalid; no initiator gains by it.
   response.u8(0x02);  // RESPONSE DATA FORMAT
   response.u8(kStandardBytes - 5);
-  response.u8(0);
+  response.u8(0x08);  // 3PC: third-party copy commands are supported
   response.u8(0);
   response.u8(0x02);  // CMDQUE
   response.padded(vendor_of(identity), 8);

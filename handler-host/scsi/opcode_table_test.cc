@@ -67,7 +67,8 @@ TEST(OpcodeTable, EveryOpcodeThatHasNoRowIsAnInvalidOpcode) {
 
 TEST(OpcodeTable, AnUnknownServiceActionOfAKnownOpcodeIsAnInvalidField) {
   TestLun lun;
-  for (const std::uint8_t opcode : {std::uint8_t{0x9e}, std::uint8_t{0xa3}}) {
+  for (const std::uint8_t opcode :
+       {std::uint8_t{0x83}, std::uint8_t{0x84}, std::uint8_t{0x9e}, std::uint8_t{0xa3}}) {
     Bytes cdb(cdb_length(opcode, 0));
     cdb[0] = opcode;
     cdb[1] = 0x1f;
@@ -92,7 +93,7 @@ TEST(OpcodeTable, EveryCommandThatWritesIsRefusedByAReadOnlyDevice) {
                            "WRITE(6)", "WRITE(10)", "WRITE(12)", "WRITE(16)", "WRITE AND VERIFY(10)",
                            "WRITE AND VERIFY(12)", "WRITE AND VERIFY(16)", "COMPARE AND WRITE", "ORWRITE(16)",
                            "WRITE ATOMIC(16)", "WRITE SAME(10)", "WRITE SAME(16)", "UNMAP",
-                           "SANITIZE OVERWRITE", "SANITIZE BLOCK ERASE"));
+                           "SANITIZE OVERWRITE", "SANITIZE BLOCK ERASE", "EXTENDED COPY(LID1)", "EXTENDED COPY(LID4)"));
   EXPECT_TRUE(lun.device.ops.empty());
 }
 

@@ -54,7 +54,11 @@ inline constexpr AdditionalSense kNone{0x00, 0x00, "NO ADDITIONAL SENSE INFORMAT
 inline constexpr AdditionalSense kFormatInProgress{0x04, 0x04, "LOGICAL UNIT NOT READY, FORMAT IN PROGRESS"};
 inline constexpr AdditionalSense kSanitizeInProgress{0x04, 0x1b,
                                                      "LOGICAL UNIT NOT READY, SANITIZE IN PROGRESS"};
+inline constexpr AdditionalSense kUnreachableCopyTarget{0x08, 0x04, "UNREACHABLE COPY TARGET"};
 inline constexpr AdditionalSense kWriteError{0x0c, 0x00, "WRITE ERROR"};
+inline constexpr AdditionalSense kThirdPartyDeviceFailure{0x0d, 0x01, "THIRD PARTY DEVICE FAILURE"};
+inline constexpr AdditionalSense kCopyTargetNotReachable{0x0d, 0x02, "COPY TARGET DEVICE NOT REACHABLE"};
+inline constexpr AdditionalSense kIncorrectCopyTargetType{0x0d, 0x03, "INCORRECT COPY TARGET DEVICE TYPE"};
 inline constexpr AdditionalSense kInvalidFieldInInformationUnit{0x0e, 0x03,
                                                                 "INVALID FIELD IN COMMAND INFORMATION UNIT"};
 inline constexpr AdditionalSense kUnrecoveredReadError{0x11, 0x00, "UNRECOVERED READ ERROR"};
@@ -63,6 +67,15 @@ inline constexpr AdditionalSense kInvalidOpcode{0x20, 0x00, "INVALID COMMAND OPE
 inline constexpr AdditionalSense kLbaOutOfRange{0x21, 0x00, "LOGICAL BLOCK ADDRESS OUT OF RANGE"};
 inline constexpr AdditionalSense kInvalidFieldInCdb{0x24, 0x00, "INVALID FIELD IN CDB"};
 inline constexpr AdditionalSense kInvalidFieldInParameterList{0x26, 0x00, "INVALID FIELD IN PARAMETER LIST"};
+inline constexpr AdditionalSense kTooManyTargetDescriptors{0x26, 0x06, "TOO MANY TARGET DESCRIPTORS"};
+inline constexpr AdditionalSense kUnsupportedTargetDescriptor{0x26, 0x07,
+                                                              "UNSUPPORTED TARGET DESCRIPTOR TYPE CODE"};
+inline constexpr AdditionalSense kTooManySegmentDescriptors{0x26, 0x08, "TOO MANY SEGMENT DESCRIPTORS"};
+inline constexpr AdditionalSense kUnsupportedSegmentDescriptor{0x26, 0x09,
+                                                               "UNSUPPORTED SEGMENT DESCRIPTOR TYPE CODE"};
+inline constexpr AdditionalSense kInlineDataLengthExceeded{0x26, 0x0b, "INLINE DATA LENGTH EXCEEDED"};
+inline constexpr AdditionalSense kSegmentGranularityViolation{0x26, 0x0d,
+                                                              "COPY SEGMENT GRANULARITY VIOLATION"};
 inline constexpr AdditionalSense kWriteProtected{0x27, 0x00, "WRITE PROTECTED"};
 inline constexpr AdditionalSense kSpaceAllocationFailed{0x27, 0x07, "SPACE ALLOCATION FAILED WRITE PROTECT"};
 inline constexpr AdditionalSense kModeParametersChanged{0x2a, 0x01, "MODE PARAMETERS CHANGED"};
@@ -114,7 +127,11 @@ inline constexpr std::array kAdditionalSenses{
     asc::kUnavailable,
     asc::kSanitizeInProgress,
     asc::kCommunicationFailure,
+    asc::kUnreachableCopyTarget,
     asc::kWriteError,
+    asc::kThirdPartyDeviceFailure,
+    asc::kCopyTargetNotReachable,
+    asc::kIncorrectCopyTargetType,
     asc::kInvalidFieldInInformationUnit,
     asc::kUnrecoveredReadError,
     asc::kParameterListLengthError,
@@ -124,6 +141,12 @@ inline constexpr std::array kAdditionalSenses{
     asc::kInvalidFieldInCdb,
     asc::kNotSupportedForLun,
     asc::kInvalidFieldInParameterList,
+    asc::kTooManyTargetDescriptors,
+    asc::kUnsupportedTargetDescriptor,
+    asc::kTooManySegmentDescriptors,
+    asc::kUnsupportedSegmentDescriptor,
+    asc::kInlineDataLengthExceeded,
+    asc::kSegmentGranularityViolation,
     asc::kWriteProtected,
     asc::kSpaceAllocationFailed,
     asc::kPowerOnOrReset,

@@ -77,6 +77,38 @@ TEST(DescriptorSense, ProgressIsInTheKeySpecificDescriptor) {
               ElementsAre(0x72, 0x02, 0x04, 0x04, 0, 0, 0, 8, 0x02, 6, 0, 0, 0x80, 0x12, 0x34, 0));
 }
 
+// SPC-4, "Errors detected during processing of segment descriptors".
+TEST(FixedSense, ACopyThatFailsTellsItsSegmentAndForwardsWhatADeviceSaid) {
+  Sense sense{SenseKey::CopyAborted, asc::kCopyTargetNotReachable};
+  sense.segment = SegmentFailure{0x0102};
+  const Reply alone = check_condition(sense, SenseFormat::Fixed);
+  EXPECT_EQ(alone.sense_bytes, 18);
+  EXPECT_THAT(head(alone, 18),
+              ElementsAre(0x70, 0, 0x0a, 0, 0, 0, 0, 10, 0, 0, 1, 2, 0x0d, 0x02, 0, 0, 0, 0));
+
+  sense.code = asc::kNone;
+  sense.segment->side = SegmentFailure::Side::Destination;
+  sense.segment->key = SenseKey::MediumError;
+  sense.segment->code = asc::kWriteError;
+  const Reply forwarding = check_condition(sense, SenseFormat::Fixed);
+  EXPECT_EQ(forwarding.sense_bytes, 37);
+  EXPECT_THAT(head(forwarding, 37),
+              ElementsAre(0x70, 0, 0x0a, 0, 0, 0, 0, 29, 0, 18, 1, 2, 0, 0, 0, 0, 0, 0,
+                          0x02,  // CHECK CONDITION
+                          0x70, 0, 0x03, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x0c, 0x00, 0, 0, 0, 0));
+}
+
+TEST(DescriptorSense, ACopyThatFailsTellsItsSegmentAndForwardsWhatADeviceSaid) {
+  Sense sense{SenseKey::CopyAborted, asc::kNone};
+  sense.segment =
+      SegmentFailure{0x0102, SegmentFailure::Side::Source, SenseKey::MediumError, asc::kUnrecoveredReadError};
+  const Reply reply = check_condition(sense, SenseFormat::Descriptor);
+  EXPECT_EQ(reply.sense_bytes, 32);
+  EXPECT_THAT(head(reply, 32), ElementsAre(0x72, 0x0a, 0, 0, 0, 0, 0, 24,           //
+                                           0x01, 10, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0,  //
+                                           0x0c, 10, 0x01, 0x02, 0x72, 0x03, 0x11, 0x00, 0, 0, 0, 0));
+}
+
 // SPC-4, "Descriptor format sense data".
 TEST(DescriptorSense, WithoutInformationIsTheEightByteHeader) {
   const Reply reply =

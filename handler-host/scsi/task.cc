@@ -198,8 +198,8 @@ Flow Task::finish(const Reply& reply) {
 }
 
 // handler-host/api/handler.h says what each status means.
-Sense Task::sense_of(IoStatus status) const {
-  const bool reading = row_->access == Access::Reads;
+Sense Task::sense_of(IoStatus status, Access operation) const {
+  const bool reading = operation == Access::Reads;
   const CommandKind kind = kOpcodeFacts[row_->opcode].kind;
   switch (status) {
     case IoStatus::ReadError:
@@ -230,7 +230,10 @@ Sense Task::sense_of(IoStatus status) const {
 
 Flow Task::fail(IoStatus status) {
   if (status == IoStatus::Busy) return busy();
-  const Sense sense = sense_of(status);
+  return fail(status, sense_of(status, row_->access));
+}
+
+Flow Task::fail(IoStatus status, const Sense& sense) {
   count(sense);
   const Reply reply = check_condition(sense, unit_->sense_format());
   report(status, reply);

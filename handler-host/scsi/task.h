@@ -85,6 +85,10 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   Flow busy();
   // For a handler's status that is not Ok.
   Flow fail(handler::IoStatus status);
+  // The same, where the command has an answer of its own for it.
+  Flow fail(handler::IoStatus status, const Sense& sense);
+  // What such a status of an operation means to an initiator; not of Ok or Busy.
+  [[nodiscard]] Sense sense_of(handler::IoStatus status, Access operation) const;
 
   // What a command of several operations remembers between them.
   struct Progress {
@@ -112,7 +116,6 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   Flow hold_off(RangeLock::Mode mode, BlockRange blocks, Step next);
   [[nodiscard]] bool expect_within(ByteOffset at, std::uint64_t bytes, Step next);
   Flow finish(const Reply& reply);
-  [[nodiscard]] Sense sense_of(handler::IoStatus status) const;
   void count(const Sense& sense);
   void report(handler::IoStatus status, const Reply& reply);
 

@@ -16,6 +16,10 @@ namespace {
 constexpr std::size_t kScratchBytes = 128 * 1024;
 constexpr std::size_t kScratchAlignment = 4096;
 
+// A copy reads and writes in turn, so each turn should be worth it. Never touched here, and memory is locked
+// when it is first touched (MCL_ONFAULT): it costs a host nothing until the first copy.
+constexpr std::size_t kCopyBytes = 512 * 1024;
+
 // One WRITE SAME may have to write all of its blocks: a fraction of a second's work for a slow disk, far from
 // the kernel's time-out of a command (30 s). And no more than one WRITE carries: iscsi-test-cu takes the two
 // limits for one.
@@ -52,9 +56,11 @@ Unit::Unit(handler::Device& device, handler::Services& services, IdentitySource&
       geometry_(device.geometry()),
       scratch_bytes_(std::max<std::size_t>(kScratchBytes, parameters_.block_bytes)),
       scratch_(static_cast<std::byte*>(std::aligned_alloc(kScratchAlignment, scratch_bytes_))),
+      copy_bytes_(std::max<std::size_t>(kCopyBytes, parameters_.block_bytes)),
+      copy_buffer_(static_cast<std::byte*>(std::aligned_alloc(kScratchAlignment, copy_bytes_))),
       tasks_(std::make_unique<Task[]>(parameters_.max_commands)) {
   BULKHEAD_CHECK(std::has_single_bit(parameters_.block_bytes) && parameters_.block_bytes >= 512);
-  BULKHEAD_CHECK(scratch_ != nullptr);
+  BULKHEAD_CHECK(scratch_ != nullptr && copy_buffer_ != nullptr);
   std::fill_n(scratch_.get(), scratch_bytes_, std::byte{0});
   for (std::uint32_t i = parameters_.max_commands; i-- > 0;) {
     tasks_[i].bind(*this);

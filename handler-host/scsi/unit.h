@@ -4,6 +4,7 @@
 // Threads: the host's loop thread. Memory: made in the constructor.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -16,6 +17,7 @@
 #include "handler-host/scsi/attentions.h"
 #include "handler-host/scsi/cache_switch.h"
 #include "handler-host/scsi/cdb.h"
+#include "handler-host/scsi/copy_results.h"
 #include "handler-host/scsi/device_type.h"
 #include "handler-host/scsi/error_counters.h"
 #include "handler-host/scsi/logical_unit.h"
@@ -72,6 +74,9 @@ class Unit {
   // Of an extent that is contained.
   [[nodiscard]] ByteOffset offset_of(Lba lba) const { return {lba.value << block_shift_}; }
   [[nodiscard]] ByteCount bytes_of(BlockCount count) const { return {count.value << block_shift_}; }
+  [[nodiscard]] BlockRange blocks_of(ByteOffset at, ByteCount length) const {
+    return {at.value >> block_shift_, (at.value + length.value) >> block_shift_};
+  }
   // How much of a range to discard at once: what the handler takes, ending at its granularity where possible.
   [[nodiscard]] ByteCount discard_piece(ByteOffset at, ByteCount left) const;
   // More blocks than the channel can carry for one command?
@@ -126,6 +131,14 @@ class Unit {
 
   // SANITIZE and FORMAT UNIT.
   [[nodiscard]] MediumJob& medium_job() { return medium_job_; }
+
+  // Third-party copies: the buffer they go through, borrowed too, but nobody else's: a copy takes its time.
+  // Holds whole blocks.
+  [[nodiscard]] RangeLock& copy_lock() { return copy_lock_; }
+  [[nodiscard]] std::span<std::byte> copy_buffer() { return {copy_buffer_.get(), copy_bytes_}; }
+  [[nodiscard]] CopyResults& copy_results() { return copy_results_; }
+  [[nodiscard]] CopyResults::Time now() const { return std::chrono::steady_clock::now(); }
+
   // The administrator's way to switch the cache off.
   [[nodiscard]] CacheSwitch& cache_switch() { return cache_switch_; }
   void operation_begins() { ++under_way_; }
@@ -168,6 +181,11 @@ class Unit {
   std::unique_ptr<std::byte[], Free> scratch_;  // aligned for O_DIRECT
 
   MediumJob medium_job_{*this};
+  RangeLock copy_lock_;
+  std::size_t copy_bytes_;
+  std::unique_ptr<std::byte[], Free> copy_buffer_;  // likewise
+  CopyResults copy_results_;
+
   CacheSwitch cache_switch_{*this};
   ThresholdWatch threshold_watch_{*this};
   std::unique_ptr<Task[]> tasks_;  // after the locks: their sections are checked to be idle first

@@ -155,6 +155,7 @@ constexpr VpdPageRow kRows[] = {
     {0x83, device_identification, true},
     {0x86, extended_inquiry},
     {0x87, mode_page_policy},
+    {0x8f, third_party_copy},
     {0xb0, block_limits},
     {0xb1, block_device_characteristics},
     {0xb2, logical_block_provisioning},

@@ -9,4 +9,7 @@ namespace bulkhead::scsi {
 
 [[nodiscard]] std::span<const VpdPageRow> disk_vpd_pages();
 
+// 8Fh (third_party_vpd.cc).
+void third_party_copy(const Unit& unit, const Identity& identity, Response& response);
+
 }  // namespace bulkhead::scsi

@@ -56,7 +56,21 @@ struct Decoded {
   bool deferred = false;
   std::optional<std::uint64_t> information;
   std::optional<std::array<std::uint8_t, 3>> specific;  // sense key specific data, if SKSV
+  std::optional<std::uint16_t> segment;                 // command specific information of COPY ABORTED
+  std::string_view side;                                // whose sense data is forwarded
+  std::span<const std::uint8_t> forwarded;
 };
+
+constexpr std::uint8_t kCopyAborted = static_cast<std::uint8_t>(SenseKey::CopyAborted);
+
+// What sense.cc: put_segment_failure() puts there.
+void take_segment_failure(Decoded& decoded, std::span<const std::uint8_t> sense) {
+  if (decoded.key != kCopyAborted || sense.size() < 12) return;
+  decoded.segment = be16(std::span<const std::uint8_t, 2>(sense.subspan(10, 2)));
+  decoded.side = sense[8] != 0 ? "source" : "destination";
+  const std::size_t answer = sense[8] != 0 ? sense[8] : sense[9];
+  if (answer >= 18 && answer + 1 < sense.size()) decoded.forwarded = sense.subspan(answer + 1);
+}
 
 void take_specific(Decoded& decoded, std::span<const std::uint8_t> bytes) {
   if ((bytes[0] & 0x80) != 0) decoded.specific = {bytes[0], bytes[1], bytes[2]};
@@ -76,6 +90,7 @@ Decoded decode_fixed(std::span<const std::uint8_t> sense) {
     decoded.qualifier = sense[13];
   }
   if (size >= 18) take_specific(decoded, sense.subspan(15, 3));
+  take_segment_failure(decoded, sense.first(size));
   return decoded;
 }
 
@@ -95,7 +110,13 @@ Decoded decode_descriptors(std::span<const std::uint8_t> sense) {
     if (length > rest.size()) break;
     if (rest[0] == 0x00 && length == 12 && (rest[2] & 0x80) != 0)
       decoded.information = be64(std::span<const std::uint8_t, 8>(rest.subspan(4, 8)));
+    if (rest[0] == 0x01 && length == 12 && decoded.key == kCopyAborted)
+      decoded.segment = be16(std::span<const std::uint8_t, 2>(rest.subspan(6, 2)));
     if (rest[0] == 0x02 && length == 8) take_specific(decoded, rest.subspan(4, 3));
+    if (rest[0] == 0x0c && length > 4) {
+      decoded.side = (rest[2] & 0x0f) == 0x01 ? "source" : "destination";
+      decoded.forwarded = rest.subspan(4, length - 4);
+    }
     rest = rest.subspan(length);
   }
   return decoded;
@@ -122,6 +143,21 @@ void append_specific(Words& words, const Decoded& decoded) {
   if ((bytes[0] & 0x08) != 0) words.format(" bit {}", bytes[0] & 0x07);
 }
 
+Decoded decode(std::span<const std::uint8_t> sense) {
+  return (sense[0] & 0x7f) < 0x72 ? decode_fixed(sense) : decode_descriptors(sense);
+}
+
+void append_codes(Words& words, const Decoded& decoded) {
+  words.append(kSenseKeyNames[decoded.key]);
+  if (const std::string_view text = text_of(decoded.code, decoded.qualifier); !text.empty())
+    words.format(", {}", text);
+  words.format(" ({:x}/{:02x}/{:02x})", decoded.key, decoded.code, decoded.qualifier);
+}
+
+bool known_format(std::span<const std::uint8_t> sense) {
+  return !sense.empty() && (sense[0] & 0x7f) >= 0x70 && (sense[0] & 0x7f) <= 0x73;
+}
+
 }  // namespace
 
 Words describe_cdb(std::span<const std::uint8_t> bytes) {
@@ -140,20 +176,21 @@ Words describe_cdb(std::span<const std::uint8_t> bytes) {
 
 Words describe_sense(std::span<const std::uint8_t> sense) {
   Words words;
-  const std::uint8_t format = sense.empty() ? 0 : sense[0] & 0x7f;
-  if (format < 0x70 || format > 0x73) {
+  if (!known_format(sense)) {
     words.append(sense.empty() ? "no sense data" : "sense data of unknown format ");
     if (!sense.empty()) append_hex(words, sense.first(std::min<std::size_t>(sense.size(), 32)));
     return words;
   }
-  const Decoded decoded = format < 0x72 ? decode_fixed(sense) : decode_descriptors(sense);
+  const Decoded decoded = decode(sense);
   if (decoded.deferred) words.append("deferred error: ");
-  words.append(kSenseKeyNames[decoded.key]);
-  if (const std::string_view text = text_of(decoded.code, decoded.qualifier); !text.empty())
-    words.format(", {}", text);
-  words.format(" ({:x}/{:02x}/{:02x})", decoded.key, decoded.code, decoded.qualifier);
+  append_codes(words, decoded);
   append_specific(words, decoded);
   if (decoded.information) words.format(", information {}", *decoded.information);
+  if (decoded.segment) words.format(", segment {}", *decoded.segment);
+  if (known_format(decoded.forwarded)) {
+    words.format("; from the {}: ", decoded.side);
+    append_codes(words, decode(decoded.forwarded));
+  }
   return words;
 }
 

@@ -108,6 +108,30 @@ TEST(DescribeSense, ReadsTheDescriptorFormat) {
             "MISCOMPARE, MISCOMPARE DURING VERIFY OPERATION (e/1d/00), information 512");
 }
 
+TEST(DescribeSense, SaysWhichSegmentOfACopyFailedAndWhatTheDeviceSaid) {
+  const std::vector<std::uint8_t> fixed{0x70, 0, 0x0a, 0, 0, 0, 0, 29, 18, 0, 0, 3, 0,    0, 0, 0, 0, 0, 0x02,
+                                        0x70, 0, 0x03, 0, 0, 0, 0, 10, 0,  0, 0, 0, 0x11, 0, 0, 0, 0, 0};
+  EXPECT_EQ(
+      describe_sense(fixed).view(),
+      "COPY ABORTED, NO ADDITIONAL SENSE INFORMATION (a/00/00), segment 3; from the source: MEDIUM ERROR, "
+      "UNRECOVERED READ ERROR (3/11/00)");
+  const std::vector<std::uint8_t> descriptors{0x72, 0x0a, 0x0d, 0x02, 0,    0,    0, 24, 0x01, 10,   0,
+                                              0,    0,    0,    0,    4,    0,    0, 0,  0,    0x0c, 10,
+                                              0x02, 0x02, 0x72, 0x07, 0x27, 0x00, 0, 0,  0,    0};
+  EXPECT_EQ(describe_sense(descriptors).view(),
+            "COPY ABORTED, COPY TARGET DEVICE NOT REACHABLE (a/0d/02), segment 4; from the destination: DATA "
+            "PROTECT, WRITE PROTECTED (7/27/00)");
+}
+
+TEST(DescribeSense, APlaceBeyondTheSenseDataIsNotReadForWhatADeviceSaid) {
+  std::vector<std::uint8_t> sense{0x70, 0, 0x0a, 0, 0, 0, 0, 10, 0xff, 0, 0, 3, 0, 0, 0, 0, 0, 0};
+  for (unsigned pointer = 0; pointer < 256; ++pointer) {
+    sense[8] = static_cast<std::uint8_t>(pointer);
+    EXPECT_EQ(describe_sense(sense).view(),
+              "COPY ABORTED, NO ADDITIONAL SENSE INFORMATION (a/00/00), segment 3");
+  }
+}
+
 TEST(DescribeSense, ACodeThatHasNoNameIsANumber) {
   EXPECT_EQ(sense(fixed(0x4, 0x99, 0x01)), "HARDWARE ERROR (4/99/01)");
 }

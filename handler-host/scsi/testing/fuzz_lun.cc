@@ -55,8 +55,12 @@ void judge(const Reply& reply, std::size_t buffer_bytes) {
   }
   BULKHEAD_CHECK(reply.data_bytes == 0 && reply.sense_bytes == 8 + reply.sense[7]);
   const bool descriptors = reply.sense[0] == 0x72;
-  BULKHEAD_CHECK(descriptors || ((reply.sense[0] & 0x7f) == 0x70 && reply.sense_bytes == 18));
-  BULKHEAD_CHECK((reply.sense[descriptors ? 1 : 2] & 0x0f) != 0);
+  const std::uint8_t key = reply.sense[descriptors ? 1 : 2] & 0x0f;
+  BULKHEAD_CHECK(descriptors || (reply.sense[0] & 0x7f) == 0x70);
+  // More only to say why a copy was aborted.
+  const bool copy_aborted = key == 0x0a;
+  BULKHEAD_CHECK(descriptors || reply.sense_bytes == 18 || (copy_aborted && reply.sense_bytes == 37));
+  BULKHEAD_CHECK(key != 0);
   BULKHEAD_CHECK(!describe_sense(reply.sense).view().empty());
 }
 
