@@ -78,21 +78,26 @@ bool DataPath::reap() {
 
 bool DataPath::consume() {
   for (int i = 0; i < kBatch && !broken_; ++i) {
-    auto command = ring_.peek();
-    if (!command) {
+    auto entry = ring_.peek();
+    if (!entry) {
       broken_ = true;
-      events_.ring_broken(command.error());
+      events_.ring_broken(entry.error());
       return false;
     }
-    if (!*command) return false;
-    if (table_.too_large(**command)) {
+    if (std::holds_alternative<RingTaskManagement>(*entry)) {
       ring_.take_without_data();
-      ring_.answer({(*command)->id, kStatusCheckCondition, kTransferTooLong, 0});
       continue;
     }
-    auto index = table_.add(**command, now_ns_);
+    const auto* command = std::get_if<RingCommand>(&*entry);
+    if (command == nullptr) return false;
+    if (table_.too_large(*command)) {
+      ring_.take_without_data();
+      ring_.answer({command->id, kStatusCheckCondition, kTransferTooLong, 0});
+      continue;
+    }
+    auto index = table_.add(*command, now_ns_);
     if (!index) return false;  // stays in the ring until an answer makes room
-    ring_.take(**command, table_.segments_of(*index));
+    ring_.take(*command, table_.segments_of(*index));
     if (log_enabled(Level::DebugScsi)) events_.took(table_.at(*index));
     if (!next_to_submit_) next_to_submit_ = *index;
   }

@@ -36,6 +36,10 @@ std::unexpected<Error> malformed(std::uint32_t at, std::string_view why) {
 
 }  // namespace
 
+CmdId RingTaskManagement::id(std::size_t index) const {
+  return CmdId{read_field<std::uint16_t>(ids, index * sizeof(std::uint16_t))};
+}
+
 struct CommandRing::Entry {
   std::uint32_t at;
   std::uint32_t length;
@@ -64,6 +68,7 @@ Result<CommandRing> CommandRing::attach(std::span<std::byte> region) {
   ring.ring_offset_ = mailbox.ring_offset;
   ring.ring_bytes_ = mailbox.ring_bytes;
   ring.read_len_supported_ = (mailbox.flags & kernel::kFlagReadLen) != 0;
+  ring.task_management_supported_ = (mailbox.flags & kernel::kFlagTaskManagement) != 0;
   ring.next_ = ring.tail_ = ring.published_ = mailbox.tail;
   return ring;
 }
@@ -121,7 +126,18 @@ Result<RingCommand> CommandRing::parse_command(const Entry& entry) const {
   return command;
 }
 
-Result<std::optional<RingCommand>> CommandRing::peek() {
+Result<RingTaskManagement> CommandRing::parse_task_management(const Entry& entry) const {
+  if (entry.length < sizeof(kernel::TaskManagement))
+    return malformed(entry.at, "task management entry too short");
+  const auto request = read_field<kernel::TaskManagement>(region_, entry.in_region);
+  if (request.ids > (entry.length - sizeof request) / sizeof(std::uint16_t))
+    return malformed(entry.at,
+                     fmt::format("{} command ids do not fit in {} bytes", request.ids, entry.length));
+  return RingTaskManagement{request.function, region_.subspan(entry.in_region + sizeof request,
+                                                              request.ids * sizeof(std::uint16_t))};
+}
+
+Result<RingEntry> CommandRing::peek() {
   const std::uint32_t head = load_head();
   if (head >= ring_bytes_ || head % 8 != 0) return malformed(head, "head outside of the ring");
   if (was_reset()) return malformed(published_, "the tail was moved by somebody else: the ring was reset");
@@ -131,12 +147,16 @@ Result<std::optional<RingCommand>> CommandRing::peek() {
     if (entry->op == kernel::Op::Command) {
       auto command = parse_command(*entry);
       if (!command) return std::unexpected(std::move(command.error()));
-      return *command;
+      return RingEntry(*command);
     }
-    // PAD fills the ring's end. TMR tells of aborted commands, which must be answered all the same.
-    next_ = after(next_, entry->length);
+    if (entry->op == kernel::Op::TaskManagement && task_management_supported_) {
+      auto request = parse_task_management(*entry);
+      if (!request) return std::unexpected(std::move(request.error()));
+      return RingEntry(*request);
+    }
+    next_ = after(next_, entry->length);  // PAD, which fills the ring's end
   }
-  return std::nullopt;
+  return RingEntry();
 }
 
 void CommandRing::take(const RingCommand& command, std::span<KernelSegment> segments) {

@@ -15,8 +15,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
+#include <variant>
 
 #include "base/error.h"
 #include "base/quantity.h"
@@ -39,6 +39,17 @@ struct RingCommand {
   std::uint64_t data_bytes = 0;  // sum over the segments: what the fabric expects to move
 };
 
+// The kernel has aborted these commands and waits until each is answered; what with is all the same to it.
+struct RingTaskManagement {
+  std::uint8_t function = 0;         // enum tcmu_tmr_type
+  std::span<const std::byte> ids{};  // cmd_ids in the ring: valid until publish()
+  [[nodiscard]] std::size_t size() const { return ids.size() / sizeof(std::uint16_t); }
+  [[nodiscard]] CmdId id(std::size_t index) const;
+};
+
+// monostate: the ring holds nothing new.
+using RingEntry = std::variant<std::monostate, RingCommand, RingTaskManagement>;
+
 struct RingAnswer {
   CmdId id;
   std::uint8_t scsi_status = 0;
@@ -52,12 +63,12 @@ class CommandRing {
   // or reset may be attached. Errors: BadInput for a mailbox we don't know.
   [[nodiscard]] static Result<CommandRing> attach(std::span<std::byte> region);
 
-  // The next command, looked at but not taken; PADs and TMRs are stepped over. nullopt: none.
+  // The next entry, looked at but not taken; PADs are stepped over.
   // Errors: PeerBroken when an entry is malformed; the ring is of no use after that.
-  [[nodiscard]] Result<std::optional<RingCommand>> peek();
+  [[nodiscard]] Result<RingEntry> peek();
   // Takes what peek() showed; its segments are copied to `segments`, which has room for all of them.
   void take(const RingCommand& command, std::span<KernelSegment> segments);
-  // The same for a command that will be answered without looking at its data.
+  // The same for a command that will be answered without looking at its data, and for task management.
   void take_without_data();
 
   // Writes an answer into the oldest carrier. Not seen by the kernel before publish().
@@ -75,6 +86,7 @@ class CommandRing {
   struct Entry;
   [[nodiscard]] Result<Entry> entry_at(std::uint32_t at) const;
   [[nodiscard]] Result<RingCommand> parse_command(const Entry& entry) const;
+  [[nodiscard]] Result<RingTaskManagement> parse_task_management(const Entry& entry) const;
   [[nodiscard]] std::uint32_t after(std::uint32_t at, std::uint32_t length) const;
   [[nodiscard]] bool is_command(std::uint32_t at) const;
   [[nodiscard]] std::uint32_t load_head() const;
@@ -84,6 +96,7 @@ class CommandRing {
   std::uint32_t ring_offset_ = 0;
   std::uint32_t ring_bytes_ = 0;
   bool read_len_supported_ = false;
+  bool task_management_supported_ = false;
   std::uint32_t next_ = 0;
   std::uint32_t tail_ = 0;       // ours; ahead of the mailbox's until publish()
   std::uint32_t published_ = 0;  // the mailbox's

@@ -19,10 +19,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::vector<CmdId> taken;
   // A ring of n bytes holds at most n / 8 entries; more than that is a loop.
   for (std::size_t i = 0; i < size; ++i) {
-    auto command = ring->peek();
-    if (!command || !*command) break;
-    ring->take(**command, segments);
-    taken.push_back((*command)->id);
+    auto entry = ring->peek();
+    if (!entry || std::holds_alternative<std::monostate>(*entry)) break;
+    if (const auto* request = std::get_if<RingTaskManagement>(&*entry)) {
+      for (std::size_t id = 0; id < request->size(); ++id) (void)request->id(id);
+      ring->take_without_data();
+      continue;
+    }
+    const auto& command = std::get<RingCommand>(*entry);
+    ring->take(command, segments);
+    taken.push_back(command.id);
     if (taken.size() % 3 == 0) {
       ring->answer({.id = taken.back(), .scsi_status = 0, .sense = {}, .read_len = 8});
       ring->publish();

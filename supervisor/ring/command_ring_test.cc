@@ -28,9 +28,22 @@ struct TestRing {
   std::vector<KernelSegment> segments = std::vector<KernelSegment>(64);
 
   std::optional<RingCommand> take() {
-    auto command = ring.peek().value();
-    if (command) ring.take(*command, segments);
-    return command;
+    for (;;) {
+      const RingEntry entry = ring.peek().value();
+      if (std::holds_alternative<std::monostate>(entry)) return std::nullopt;
+      const auto* command = std::get_if<RingCommand>(&entry);
+      if (command == nullptr) {
+        ring.take_without_data();
+        continue;
+      }
+      ring.take(*command, segments);
+      return *command;
+    }
+  }
+  std::optional<RingTaskManagement> peek_task_management() {
+    const RingEntry entry = ring.peek().value();
+    const auto* request = std::get_if<RingTaskManagement>(&entry);
+    return request == nullptr ? std::nullopt : std::optional(*request);
   }
   void answer_good(CmdId id) {
     ring.answer({.id = id, .scsi_status = 0, .sense = {}, .read_len = 0});
@@ -134,6 +147,65 @@ TEST(CommandRing, TaskManagementEntryBetweenCommandsIsNoCarrier) {
   t.answer_good(a->id);
   EXPECT_TRUE(t.kernel.finished(*first) && t.kernel.finished(*second));
   EXPECT_EQ(t.kernel.fault(), "");
+}
+
+TEST(CommandRing, TaskManagementNamesItsFunctionAndCommands) {
+  TestRing t;
+  std::vector<std::uint64_t> tickets;
+  for (int i = 0; i < 3; ++i) tickets.push_back(*t.kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0));
+  const auto a = t.take(), b = t.take(), c = t.take();
+  t.kernel.queue_tmr(5, std::vector{tickets[2], tickets[0]});
+  const auto request = t.peek_task_management();
+  ASSERT_TRUE(request);
+  EXPECT_EQ(request->function, 5);
+  ASSERT_EQ(request->size(), 2u);
+  EXPECT_EQ(request->id(0), c->id);
+  EXPECT_EQ(request->id(1), a->id);
+  t.ring.take_without_data();
+  EXPECT_FALSE(t.take());
+  for (const auto& command : {a, b, c}) t.answer_good(command->id);
+  EXPECT_EQ(t.kernel.tail(), t.kernel.head());
+  EXPECT_EQ(t.kernel.fault(), "");
+}
+
+TEST(CommandRing, TaskManagementWithoutCommandsIsTheShortestEntry) {
+  TestRing t;
+  t.kernel.queue_tmr(1);
+  const auto request = t.peek_task_management();
+  ASSERT_TRUE(request);
+  EXPECT_EQ(request->function, 1);
+  EXPECT_EQ(request->size(), 0u);
+}
+
+TEST(CommandRing, AKernelWithoutTaskManagementHasNoSuchEntries) {
+  TestRing t({.ring_bytes = 4096, .data_blocks = 64, .read_len = true, .task_management = false});
+  t.kernel.queue_tmr(1);
+  ASSERT_TRUE(t.kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0));
+  EXPECT_FALSE(t.peek_task_management());
+  EXPECT_TRUE(t.take());
+}
+
+TEST(CommandRing, MalformedTaskManagementIsRefusedByName) {
+  struct Lie {
+    std::size_t field;
+    std::uint32_t value;
+    const char* text;
+  };
+  // Entry of 40 bytes: room for four ids.
+  for (const Lie& lie :
+       {Lie{0, 24 | 2, "task management entry too short"}, Lie{12, 5, "5 command ids do not fit in 40 bytes"},
+        Lie{12, 0xffffffff, "4294967295 command ids do not fit in 40 bytes"}}) {
+    TestRing t;
+    const auto ticket = t.kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0);
+    ASSERT_TRUE(t.take());
+    const std::size_t at = 128 + t.kernel.head();
+    t.kernel.queue_tmr(1, std::vector(4, *ticket));
+    std::memcpy(t.kernel.region().data() + at + lie.field, &lie.value, sizeof lie.value);
+    const auto refused = t.ring.peek();
+    ASSERT_FALSE(refused.has_value()) << lie.text;
+    EXPECT_EQ(refused.error().cause, Cause::PeerBroken);
+    EXPECT_THAT(refused.error().what, HasSubstr(lie.text));
+  }
 }
 
 TEST(CommandRing, ThousandsOfCommandsWrapTheRingAndEachIsAnsweredOnce) {

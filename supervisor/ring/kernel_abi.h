@@ -8,8 +8,9 @@
 namespace bulkhead::supervisor::kernel {
 
 inline constexpr std::uint16_t kMailboxVersion = 2;
-inline constexpr std::uint16_t kFlagOutOfOrder = 0x1;  // TCMU_MAILBOX_FLAG_CAP_OOOC
-inline constexpr std::uint16_t kFlagReadLen = 0x2;     // TCMU_MAILBOX_FLAG_CAP_READ_LEN
+inline constexpr std::uint16_t kFlagOutOfOrder = 0x1;      // TCMU_MAILBOX_FLAG_CAP_OOOC
+inline constexpr std::uint16_t kFlagReadLen = 0x2;         // TCMU_MAILBOX_FLAG_CAP_READ_LEN
+inline constexpr std::uint16_t kFlagTaskManagement = 0x4;  // TCMU_MAILBOX_FLAG_CAP_TMR
 
 struct Mailbox {
   std::uint16_t version;
@@ -58,5 +59,16 @@ struct Response {
 };
 static_assert(sizeof(Response) == 112 && offsetof(Response, sense) == 16);
 inline constexpr std::size_t kSmallestCommand = sizeof(Response);
+
+// struct tcmu_tmr_entry; `ids` times a 16-bit cmd_id follow it.
+struct TaskManagement {
+  EntryHeader header;
+  std::uint8_t function;  // enum tcmu_tmr_type
+  std::uint8_t pad[3];
+  std::uint32_t ids;
+  std::uint64_t pad2[2];
+};
+static_assert(sizeof(TaskManagement) == 32 && offsetof(TaskManagement, function) == 8 &&
+              offsetof(TaskManagement, ids) == 12);
 
 }  // namespace bulkhead::supervisor::kernel

@@ -36,7 +36,8 @@ FakeKernel::FakeKernel(const Options& options) : options_(options) {
   storage_.resize((bytes + 7) / 8);
   memory_ = std::as_writable_bytes(std::span(storage_)).first(bytes);
   put<std::uint16_t>(0, 2);
-  put<std::uint16_t>(2, static_cast<std::uint16_t>(0x1 | (options.read_len ? 0x2 : 0) | 0x4 | 0x8));
+  put<std::uint16_t>(2, static_cast<std::uint16_t>(0x1 | (options.read_len ? 0x2 : 0) |
+                                                   (options.task_management ? 0x4 : 0) | 0x8));
   put<std::uint32_t>(4, kRingAt);
   put<std::uint32_t>(8, options.ring_bytes);
   for (std::uint32_t block = 0; block < options.data_blocks; ++block) free_blocks_.insert(block);
@@ -108,20 +109,25 @@ std::optional<std::uint64_t> FakeKernel::queue(std::span<const std::uint8_t> cdb
     copied += segment.length;
   }
   const std::uint64_t ticket = next_ticket_++;
+  ids_.emplace(ticket, id);
   running_.emplace(id, Running{ticket, direction, bytes, std::move(blocks)});
   head_ = (head_ + length) % options_.ring_bytes;
   store_release(object_at<std::uint32_t>(memory_, 12), head_);
   return ticket;
 }
 
-void FakeKernel::queue_tmr() {
+void FakeKernel::queue_tmr(std::uint8_t function, std::span<const std::uint64_t> tickets) {
   std::lock_guard guard(lock_);
   walk();
-  if (!make_room(40)) return;
+  const std::uint32_t length = round8(32 + tickets.size() * 2);
+  if (!make_room(length)) return;
   const std::size_t at = kRingAt + head_;
-  std::memset(memory_.data() + at, 0, 40);
-  put<std::uint32_t>(at, 40 | kTmr);
-  head_ = (head_ + 40) % options_.ring_bytes;
+  std::memset(memory_.data() + at, 0, length);
+  put<std::uint32_t>(at, length | kTmr);
+  put<std::uint8_t>(at + 8, function);
+  put<std::uint32_t>(at + 12, static_cast<std::uint32_t>(tickets.size()));
+  for (std::size_t i = 0; i < tickets.size(); ++i) put<std::uint16_t>(at + 32 + i * 2, ids_.at(tickets[i]));
+  head_ = (head_ + length) % options_.ring_bytes;
   store_release(object_at<std::uint32_t>(memory_, 12), head_);
 }
 

@@ -25,6 +25,7 @@ class FakeKernel {
     std::uint32_t ring_bytes = 4096;
     std::uint32_t data_blocks = 64;  // of 4 KiB
     bool read_len = true;
+    bool task_management = true;
   };
   struct Finished {
     std::uint8_t status = 0;
@@ -44,7 +45,9 @@ class FakeKernel {
   // The blocks are taken `stride` apart, so a stride of 2 gives one segment per block.
   std::optional<std::uint64_t> queue(std::span<const std::uint8_t> cdb, Data direction, std::size_t bytes,
                                      std::span<const std::uint8_t> data = {}, std::uint32_t stride = 1);
-  void queue_tmr();
+  // Task management: the commands of these tickets are aborted. `function`: enum tcmu_tmr_type. A ticket that
+  // has been answered keeps the id it had, as in the kernel's snapshot.
+  void queue_tmr(std::uint8_t function = 1, std::span<const std::uint64_t> tickets = {});
   // The daemon's write() to the uio device.
   void kick();
   // As action/reset_ring=1: every running command ends with BUSY, the indices are zero.
@@ -83,6 +86,7 @@ class FakeKernel {
   std::uint32_t cleaned_ = 0;
   std::uint64_t next_ticket_ = 1;
   std::map<std::uint16_t, Running> running_;
+  std::map<std::uint64_t, std::uint16_t> ids_;  // of every ticket
   std::set<std::uint32_t> free_blocks_;
   std::map<std::uint64_t, Finished> finished_;
   std::string fault_;
