@@ -19,6 +19,8 @@ inline constexpr MessageId kMsgDeviceFailed{"e4da790240d74803922a1f5033e38530"};
 inline constexpr MessageId kMsgHostLied{"e5ec1e835d39455aa7006c80ade83cfa"};
 // A command killed two hosts and was answered with an error instead of a third. DEVICE.
 inline constexpr MessageId kMsgCommandPoisoned{"030d2efc4692467b8111265fbc56e88d"};
+// An initiator's error handler, or a reset, has aborted commands: something took too long. DEVICE, HOST_PID.
+inline constexpr MessageId kMsgTasksAborted{"341cfd8bbd9f4193801ad92a2193b310"};
 // The kernel's ring is broken: commands can only time out until it is reset. DEVICE.
 inline constexpr MessageId kMsgRingBroken{"cffee75b8f294f18ae44cf63a89c745a"};
 // The kernel refused our answer to a device event, or got none in time. DEVICE_ID is in the text.

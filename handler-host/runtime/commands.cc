@@ -32,6 +32,7 @@ Result<> Commands::start(const Submission& submission, scsi::LogicalUnit& unit) 
   command.owner = this;
   command.slot = submission.slot.value;
   command.generation = request.generation;
+  command.arrived_ns = request.arrived_ns;
   command.busy = true;
   std::ranges::copy(request.cdb, command.cdb_copy.begin());
   command.cdb =
@@ -43,6 +44,13 @@ Result<> Commands::start(const Submission& submission, scsi::LogicalUnit& unit) 
   ++under_way_;
   unit.execute(command);
   return {};
+}
+
+std::optional<Commands::UnderWay> Commands::find(std::uint32_t slot, std::uint32_t generation) {
+  if (slot >= table_.size()) return std::nullopt;
+  Running& command = table_[slot];
+  if (!command.busy || command.generation != generation) return std::nullopt;
+  return UnderWay{command, command.arrived_ns};
 }
 
 void Commands::answer(Running& command, const scsi::Reply& reply) noexcept {

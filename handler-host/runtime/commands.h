@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/error.h"
@@ -24,6 +25,13 @@ class Commands {
   [[nodiscard]] Result<bool> start_all(scsi::LogicalUnit& unit);
   [[nodiscard]] std::size_t under_way() const { return under_way_; }
 
+  // The command that is under way in this slot in this generation of it.
+  struct UnderWay {
+    scsi::Command& command;
+    std::uint64_t arrived_ns;  // CLOCK_MONOTONIC when the supervisor took it from the kernel
+  };
+  [[nodiscard]] std::optional<UnderWay> find(std::uint32_t slot, std::uint32_t generation);
+
  private:
   class Running final : public scsi::Command {
    public:
@@ -32,6 +40,7 @@ class Commands {
     Commands* owner = nullptr;
     std::uint32_t slot = 0;
     std::uint32_t generation = 0;
+    std::uint64_t arrived_ns = 0;
     bool busy = false;
     std::array<std::uint8_t, channel::kCdbBytes> cdb_copy{};
   };

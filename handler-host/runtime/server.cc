@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "handler-host/runtime/task_management.h"
+
 namespace bulkhead::host {
 namespace {
 
@@ -113,6 +115,8 @@ void Server::handle(const control::Message& message) {
       return resize(message.resize());
     case Message::kSetWriteCache:
       return set_write_cache(message.set_write_cache());
+    case Message::kTaskManagement:
+      return manage_tasks(message.task_management());
     case Message::kIdentity:
       return parts_.identity.answered(message.identity());
     case Message::kFileOpened:
@@ -150,6 +154,12 @@ void Server::set_write_cache(const control::SetWriteCache& request) {
                               [this, id = request.id()](const Result<>& result) { answer(id, result); });
   // From now on it counts as off, though the answer waits for a flush.
   tell_changed_facts();
+}
+
+void Server::manage_tasks(const control::TaskManagement& request) {
+  // The control socket may be faster than the channel: what is listed has been submitted before.
+  if (auto started = commands_.start_all(parts_.unit); !started) end_broken(started.error());
+  parts_.journal.log(handler::LogLevel::Warning, host::manage_tasks(request, commands_, parts_.unit));
 }
 
 void Server::begin_end(Phase phase) {

@@ -56,6 +56,7 @@ class Server {
   void handle(const control::Message& message);
   void resize(const control::Resize& request);
   void set_write_cache(const control::SetWriteCache& request);
+  void manage_tasks(const control::TaskManagement& request);
   void begin_end(Phase phase);
   [[nodiscard]] bool finished() const;
   [[nodiscard]] ExitCode close_device();

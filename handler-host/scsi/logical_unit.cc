@@ -23,6 +23,12 @@ LogicalUnit::~LogicalUnit() = default;
 void LogicalUnit::execute(Command& command) {
   impl_->unit.execute(command);
 }
+bool LogicalUnit::abort(Command& command) {
+  return impl_->unit.abort(command);
+}
+void LogicalUnit::reset() {
+  impl_->unit.logical_unit_reset();
+}
 void LogicalUnit::resized(ByteCount size) {
   impl_->unit.resized(size);
 }

@@ -81,6 +81,14 @@ class LogicalUnit {
   // Starts a command; complete() may be called before execute() returns.
   void execute(Command& command);
 
+  // Ends a command under way that has not reached the handler yet: true, and it has been answered TASK
+  // ABORTED. False: the handler has it, and it ends by itself. What waited for it starts within the call, so
+  // of several the youngest is aborted first. Never called from within a command's complete().
+  [[nodiscard]] bool abort(Command& command);
+
+  // A LOGICAL UNIT RESET, whose commands have been aborted one by one.
+  void reset();
+
   // The device was resized: new commands see the size, initiators a CAPACITY DATA HAS CHANGED unit attention.
   void resized(ByteCount size);
   // Off: every write is durable when answered, those answered before too; `done` tells when that is so, or

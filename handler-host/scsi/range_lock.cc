@@ -44,6 +44,15 @@ void RangeLock::unlink(Section& section) {
 
 void RangeLock::release(Section& section) {
   BULKHEAD_CHECK(section.held());
+  leave(section);
+}
+
+void RangeLock::cancel(Section& section) {
+  BULKHEAD_CHECK(section.waiting());
+  leave(section);
+}
+
+void RangeLock::leave(Section& section) {
   Section* const later = exclusive_sections_ > 0 ? section.later_ : nullptr;
   for (Section* other = later; other != nullptr; other = other->later_) {
     if (!section.excludes(*other)) continue;

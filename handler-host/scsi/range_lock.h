@@ -50,7 +50,7 @@ class RangeLock {
     ~Waiter() = default;
   };
 
-  // One place in the queue. Must stay where it is from acquire() to release().
+  // One place in the queue. Must stay where it is from acquire() to release() or cancel().
   class Section {
    public:
     Section() = default;
@@ -59,6 +59,7 @@ class RangeLock {
     Section& operator=(const Section&) = delete;
     [[nodiscard]] bool held() const { return state_ == State::Held; }
     [[nodiscard]] bool idle() const { return state_ == State::Idle; }
+    [[nodiscard]] bool waiting() const { return state_ == State::Waiting; }
 
    private:
     friend class RangeLock;
@@ -82,15 +83,18 @@ class RangeLock {
   RangeLock(const RangeLock&) = delete;
   RangeLock& operator=(const RangeLock&) = delete;
 
-  // True: held at once. False: waiter.granted() is called when it is, from within some release().
+  // True: held at once. False: waiter.granted() is called when it is, from within some release() or cancel().
   [[nodiscard]] bool acquire(Section& section, BlockRange range, Waiter& waiter, Mode mode = Mode::Exclusive);
   // Of a held section. Grants what waited for it, oldest first, before it returns, unless a release is
   // already under way on this stack: then that one does, so a chain of waiters does not become a deep stack.
   void release(Section& section);
+  // Of a waiting section: its waiter will not be called. What waited only for it is granted, as by release().
+  void cancel(Section& section);
 
   [[nodiscard]] std::size_t sections() const { return sections_; }
 
  private:
+  void leave(Section& section);
   void unlink(Section& section);
   void grant_ready();
 

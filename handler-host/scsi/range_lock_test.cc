@@ -161,12 +161,45 @@ TEST_F(RangeLockTest, ThoseWhoShareDoNotOvertakeAWaitingExclusiveSectionAndAreGr
   EXPECT_THAT(granted, ElementsAre(1, 2, 3));
 }
 
+TEST_F(RangeLockTest, ACancelledWaiterIsNeverCalled) {
+  Probe& first = acquire({0, 4});
+  Probe& waiting = acquire({2, 8});
+  lock.cancel(waiting.section);
+  EXPECT_TRUE(waiting.section.idle());
+  lock.release(first.section);
+  EXPECT_THAT(granted, IsEmpty());
+}
+
+TEST_F(RangeLockTest, CancellingGrantsWhatWaitedForTheCancelledOneAlone) {
+  Probe& first = acquire({0, 4});
+  Probe& waiting = acquire({2, 8});
+  Probe& behind_it = acquire({6, 7});
+  Probe& behind_both = acquire({3, 7});
+  lock.cancel(waiting.section);
+  EXPECT_THAT(granted, ElementsAre(2));
+  EXPECT_TRUE(behind_it.section.held());
+  EXPECT_FALSE(behind_both.section.held());
+  lock.release(first.section);
+  EXPECT_FALSE(behind_both.section.held());
+  lock.release(behind_it.section);
+  EXPECT_THAT(granted, ElementsAre(2, 3));
+}
+
+TEST_F(RangeLockTest, ACancelledSectionCanBeUsedAgain) {
+  Probe& first = acquire({0, 4});
+  Probe& waiting = acquire({0, 4});
+  lock.cancel(waiting.section);
+  EXPECT_FALSE(lock.acquire(waiting.section, {0, 1}, waiting));
+  lock.release(first.section);
+  EXPECT_TRUE(waiting.section.held());
+}
+
 struct Wanted {
   BlockRange range;
   Mode mode = Mode::Exclusive;
 };
 
-// Every sequence of so many calls over three blocks: acquire any of the choices, release any held section.
+// Every sequence of so many calls over three blocks: acquire any of the choices, release or cancel any section.
 // After each call exactly those sections hold that no earlier one precedes which overlaps it and is not
 // shared with it, and exactly the ones that became so were called back, oldest first.
 class Exhaustive {
@@ -183,7 +216,7 @@ class Exhaustive {
   };
 
   void extend() {
-    const auto held = replay();
+    const auto left = replay();
     if (calls_.size() == length_) {
       ++sequences;
       return;
@@ -193,14 +226,14 @@ class Exhaustive {
       extend();
       calls_.pop_back();
     }
-    for (const std::size_t section : held) {
+    for (const std::size_t section : left) {
       calls_.push_back({false, section});
       extend();
       calls_.pop_back();
     }
   }
 
-  // Runs calls_ on a fresh lock, judging after each; returns who holds at the end.
+  // Runs calls_ on a fresh lock, judging after each; returns who is there at the end.
   std::vector<std::size_t> replay() {
     RangeLock lock;
     std::deque<Probe> probes;
@@ -227,20 +260,23 @@ class Exhaustive {
           should_hold[i] = true;
           expected.push_back(static_cast<int>(i));
         }
-        lock.release(probes[call.what].section);
+        if (should_hold[call.what])
+          lock.release(probes[call.what].section);
+        else
+          lock.cancel(probes[call.what].section);
       }
       EXPECT_EQ(called, expected);
       for (std::size_t i = 0; i < ranges.size(); ++i)
         EXPECT_EQ(probes[i].section.held(), present[i] && should_hold[i]);
     }
-    std::vector<std::size_t> held;
+    std::vector<std::size_t> left;
     for (std::size_t i = 0; i < ranges.size(); ++i)
-      if (present[i] && should_hold[i]) held.push_back(i);
+      if (present[i]) left.push_back(i);
     for (Probe& probe : probes) probe.log = nullptr;
     while (lock.sections() > 0)
       for (Probe& probe : probes)
         if (probe.section.held()) lock.release(probe.section);
-    return held;
+    return left;
   }
 
   static bool rule(const std::vector<Wanted>& ranges, const std::vector<bool>& present, std::size_t which) {

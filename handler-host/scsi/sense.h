@@ -14,7 +14,13 @@
 namespace bulkhead::scsi {
 
 // SAM-5, "Status codes".
-enum class Status : std::uint8_t { Good = 0x00, CheckCondition = 0x02, Busy = 0x08, TaskSetFull = 0x28 };
+enum class Status : std::uint8_t {
+  Good = 0x00,
+  CheckCondition = 0x02,
+  Busy = 0x08,
+  TaskSetFull = 0x28,
+  TaskAborted = 0x40
+};
 
 // Which byte, and which bit of it, was wrong. For a field of several bits or bytes: its most significant one.
 struct FieldPointer {

@@ -153,8 +153,13 @@ Flow Task::run_job(const MediumPlan& plan, std::span<const std::uint8_t> pattern
 
 Flow Task::ask_identity(Step next) {
   expect(next);
-  identity_asked_ = true;
+  identity_asked_ = identity_awaited_ = true;
   unit_->identity().ask([this](Result<Identity> answer) {
+    identity_awaited_ = false;
+    if (command_ == nullptr) {  // aborted meanwhile
+      unit_->command_over();
+      return let_go();
+    }
     const bool known = answer.has_value();
     if (known) identity_ = std::move(*answer);
     done(known ? IoStatus::Ok : IoStatus::Busy);
@@ -185,16 +190,38 @@ Flow Task::busy() {
 }
 
 Flow Task::finish(const Reply& reply) {
-  Unit& unit = *unit_;
   Command& command = *std::exchange(command_, nullptr);
-  unit.command_over();
+  unit_->command_over();
   command.complete(reply);
-  if (blocks_section_.held()) unit.blocks().release(blocks_section_);
-  if (atomic_section_.held()) unit.atomic_lock().release(atomic_section_);
-  if (borrowed_ != nullptr) std::exchange(borrowed_, nullptr)->release(borrowed_section_);
-  if (std::exchange(identity_asked_, false)) identity_ = {};
-  unit.give_back(*this);
+  let_go();
   return Flow::Finished;
+}
+
+void Task::let_go() {
+  const auto leave = [](RangeLock& lock, RangeLock::Section& section) {
+    if (section.held()) return lock.release(section);
+    if (section.waiting()) lock.cancel(section);
+  };
+  leave(unit_->blocks(), blocks_section_);
+  leave(unit_->atomic_lock(), atomic_section_);
+  if (borrowed_ != nullptr) leave(*std::exchange(borrowed_, nullptr), borrowed_section_);
+  if (std::exchange(identity_asked_, false)) identity_ = {};
+  unit_->give_back(*this);
+}
+
+bool Task::abort() {
+  BULKHEAD_CHECK(!driving_);
+  const bool waits = blocks_section_.waiting() || atomic_section_.waiting() || borrowed_section_.waiting();
+  if (!waits && !identity_awaited_) return false;
+  pending_ = false;
+  step_ = nullptr;
+  const Reply reply = status_reply(Status::TaskAborted);
+  // Until that answer has come this is no other command's task, and the unit is not idle.
+  if (identity_awaited_)
+    std::exchange(command_, nullptr)->complete(reply);
+  else
+    (void)finish(reply);
+  return true;
 }
 
 // handler-host/api/handler.h says what each status means.

@@ -105,6 +105,10 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   // For Unit, RangeLock and the handler.
   void bind(Unit& unit) { unit_ = &unit; }
   void start(Command& command);
+  [[nodiscard]] bool serves(const Command& command) const { return command_ == &command; }
+  // Ends it with TASK ABORTED if it waits for anything but the handler. False: the handler has it, and it
+  // ends by itself. Never from within a step.
+  [[nodiscard]] bool abort();
   void done(handler::IoStatus status) noexcept override;
   void granted() noexcept override { done(handler::IoStatus::Ok); }
   Task* next_free = nullptr;
@@ -116,6 +120,7 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   Flow hold_off(RangeLock::Mode mode, BlockRange blocks, Step next);
   [[nodiscard]] bool expect_within(ByteOffset at, std::uint64_t bytes, Step next);
   Flow finish(const Reply& reply);
+  void let_go();
   void count(const Sense& sense);
   void report(handler::IoStatus status, const Reply& reply);
 
@@ -127,6 +132,7 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   handler::Run run_;
   handler::Space space_;
   bool identity_asked_ = false;
+  bool identity_awaited_ = false;                      // its answer comes, whatever becomes of the command
   Step step_ = nullptr;                                // what comes after the operation under way
   handler::IoStatus outcome_ = handler::IoStatus::Ok;  // of the last one
   bool pending_ = false;                               // an operation is under way

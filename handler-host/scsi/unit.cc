@@ -93,6 +93,12 @@ void Unit::execute(Command& command) {
   task->start(command);
 }
 
+bool Unit::abort(Command& command) {
+  for (Task& task : std::span(tasks_.get(), parameters_.max_commands))
+    if (task.serves(command)) return task.abort();
+  return false;
+}
+
 void Unit::resized(ByteCount size) {
   geometry_ = device_.geometry();
   if (size == parameters_.size) return;

@@ -52,6 +52,12 @@ class Unit {
   Unit& operator=(const Unit&) = delete;
 
   void execute(Command& command);
+  [[nodiscard]] bool abort(Command& command);
+  // SAM-5, "Logical unit reset", as far as it is ours. The kernel's target core lists the commands that it
+  // aborts, drops reservations and raises the unit attention. What is left are parameters that initiators
+  // have changed by MODE SELECT, which go back to their defaults; but not WCE: the administrator sets that
+  // one too (emulate_write_cache), and a reset must not undo what he chose.
+  void logical_unit_reset() {}
   void resized(ByteCount size);
   [[nodiscard]] std::size_t under_way() const { return under_way_; }
   // What outlives the host (unit_state.h).

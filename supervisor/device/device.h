@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/rate_limit.h"
 #include "proto/handler.pb.h"
 #include "supervisor/broker/file_opener.h"
 #include "supervisor/configfs/blocking_pool.h"
@@ -151,6 +152,7 @@ class Device final : public std::enable_shared_from_this<Device>,
   void ring_broken(const Error& error) override;
   void took(const InFlightCommand& command) override;
   void poisoned(const InFlightCommand& command) override;
+  void task_management(const AbortedTasks& tasks) override;
   void idle() override;
 
   // HostSession::Owner
@@ -205,6 +207,7 @@ class Device final : public std::enable_shared_from_this<Device>,
   unsigned serial_looks_ = 0;
   HostFacts facts_;
   std::map<std::string, std::uint64_t, std::less<>> counters_;
+  RateLimit abort_lines_{5, std::chrono::seconds(10)};
 };
 
 }  // namespace bulkhead::supervisor

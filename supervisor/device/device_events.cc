@@ -63,6 +63,30 @@ void Device::poisoned(const InFlightCommand& command) {
   });
 }
 
+// The host has the words for what the commands are, and tells them; here is what must be said though it be
+// stuck.
+void Device::task_management(const AbortedTasks& tasks) {
+  control::TaskManagement request;
+  request.set_function(static_cast<std::uint32_t>(tasks.function));
+  for (const AbortedTasks::Listed& one : tasks.with_host) {
+    auto* listed = request.add_listed();
+    listed->set_slot(one.slot.value);
+    listed->set_generation(one.generation);
+  }
+  const auto text = fmt::format("{}: {} commands that the host has are to end, {} that no host had are ended",
+                                name_of(tasks.function), tasks.with_host.size(), tasks.answered);
+  asio::post(context_.io, [self = weak_from_this(), request = std::move(request), text] {
+    const auto device = self.lock();
+    if (!device) return;
+    auto fields = device->log_fields();
+    fields.message_id = kMsgTasksAborted;
+    if (const auto missed = device->abort_lines_.admit())
+      log(Level::Warning, fields, *missed == 0 ? text : fmt::format("{} ({} more before)", text, *missed));
+    // A host that is only being started has none of them.
+    if (device->attached_ && device->host_) device->host_->abort(request);
+  });
+}
+
 void Device::idle() {
   asio::post(context_.io, [self = weak_from_this()] {
     const auto device = self.lock();

@@ -135,6 +135,12 @@ awaitable<Result<>> HostSession::set_write_cache(bool on, Seconds limit) {
   return ask(std::move(message), id, limit);
 }
 
+void HostSession::abort(const control::TaskManagement& tasks) {
+  Message message;
+  *message.mutable_task_management() = tasks;
+  send(message);
+}
+
 awaitable<Result<>> HostSession::close(Seconds limit) {
   const auto self = shared_from_this();
   const std::uint64_t id = messages_.ask(Message::kDone);

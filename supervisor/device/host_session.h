@@ -62,6 +62,8 @@ class HostSession final : public std::enable_shared_from_this<HostSession>, priv
   boost::asio::awaitable<Result<>> check(control::Check message, Seconds limit);
   boost::asio::awaitable<Result<>> resize(std::uint64_t size_bytes, Seconds limit);
   boost::asio::awaitable<Result<>> set_write_cache(bool on, Seconds limit);
+  // Tells which commands the kernel has aborted. Not answered.
+  void abort(const control::TaskManagement& tasks);
   // Flush, close and end; what does not end in time is killed.
   boost::asio::awaitable<Result<>> close(Seconds limit);
 

@@ -12,6 +12,7 @@ namespace bulkhead::supervisor {
 
 inline constexpr std::uint8_t kStatusGood = 0x00;
 inline constexpr std::uint8_t kStatusCheckCondition = 0x02;
+inline constexpr std::uint8_t kStatusTaskAborted = 0x40;
 
 using FixedSense = std::array<std::uint8_t, 18>;
 

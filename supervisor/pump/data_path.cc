@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
 #include "supervisor/pump/completion_check.h"
@@ -39,7 +40,9 @@ DataPath::DataPath(CommandRing ring, const ChannelSize& size, std::shared_ptr<De
       table_(size.slots, pages_of(size)),
       stats_(std::move(stats)),
       events_(events),
-      kick_(std::move(kick)) {}
+      kick_(std::move(kick)) {
+  listed_.reserve(size.slots);
+}
 
 bool DataPath::turn() {
   now_ns_ = monotonic_ns();
@@ -84,7 +87,8 @@ bool DataPath::consume() {
       events_.ring_broken(entry.error());
       return false;
     }
-    if (std::holds_alternative<RingTaskManagement>(*entry)) {
+    if (const auto* request = std::get_if<RingTaskManagement>(&*entry)) {
+      manage(*request);
       ring_.take_without_data();
       continue;
     }
@@ -102,6 +106,30 @@ bool DataPath::consume() {
     if (!next_to_submit_) next_to_submit_ = *index;
   }
   return !broken_;
+}
+
+// The kernel waits until these have ended. Those that no host has end here; the others the host must end, as
+// it may write their buffers until then.
+void DataPath::manage(const RingTaskManagement& request) {
+  AbortedTasks tasks{.function = TaskFunction{request.function}, .with_host = {}, .answered = 0};
+  (resets_logical_unit(tasks.function) ? stats_->resets : stats_->aborts).add(1);
+  listed_.clear();
+  for (auto i = table_.oldest(); i;) {
+    const SlotIndex index = *i;
+    i = table_.newer_than(index);
+    InFlightCommand& command = table_.at(index);
+    if (!request.lists(command.id)) continue;
+    if (!std::exchange(command.aborted, true)) stats_->aborted_commands.add(1);
+    if (command.state == CommandState::Submitted) {
+      listed_.push_back({index, command.generation});
+      continue;
+    }
+    if (next_to_submit_ == index) next_to_submit_ = i;
+    finish(index, kStatusTaskAborted, {}, 0);
+    ++tasks.answered;
+  }
+  tasks.with_host = listed_;
+  events_.task_management(tasks);
 }
 
 void DataPath::submit_waiting() {
@@ -224,6 +252,7 @@ void DataPath::lose_host(std::string_view rule) {
 // What becomes of a command whose host is gone: kept for the next one, or answered now.
 void DataPath::retire_submitted(SlotIndex index) {
   InFlightCommand& command = table_.at(index);
+  if (command.aborted) return finish(index, kStatusTaskAborted, {}, 0);
   if (command.facts.replay == Replay::Never) return fail_command(index, kAbortedCommand);
   command.state = CommandState::Waiting;
   --submitted_;

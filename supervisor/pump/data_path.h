@@ -9,9 +9,13 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
+#include "base/quantity.h"
+#include "proto/task_management.h"
 #include "supervisor/channel/channel.h"
 #include "supervisor/pump/answer.h"
 #include "supervisor/pump/device_stats.h"
@@ -19,6 +23,17 @@
 #include "supervisor/ring/command_ring.h"
 
 namespace bulkhead::supervisor {
+
+// The kernel has aborted commands that are under way.
+struct AbortedTasks {
+  struct Listed {
+    SlotIndex slot;
+    std::uint32_t generation;
+  };
+  TaskFunction function;
+  std::span<const Listed> with_host;  // oldest first; valid within the call. The host must end them
+  std::uint32_t answered;             // those that no host had
+};
 
 class DataPath {
  public:
@@ -33,6 +48,8 @@ class DataPath {
     virtual void took(const InFlightCommand& command) = 0;
     // A command that killed the hosts it was given to was answered with HARDWARE ERROR.
     virtual void poisoned(const InFlightCommand& command) = 0;
+    // Told also when none of the commands is under way (any more).
+    virtual void task_management(const AbortedTasks& tasks) = 0;
     // What call_when_idle() asked for.
     virtual void idle() = 0;
 
@@ -71,6 +88,7 @@ class DataPath {
  private:
   bool reap();
   bool consume();
+  void manage(const RingTaskManagement& request);
   void submit_waiting();
   bool submit(SlotIndex index);
   void finish(SlotIndex index, std::uint8_t status, std::span<const std::uint8_t> sense,
@@ -91,7 +109,8 @@ class DataPath {
   std::move_only_function<void()> kick_;
   std::unique_ptr<Channel> channel_;
   std::unique_ptr<Channel> retired_;
-  std::optional<SlotIndex> next_to_submit_;  // oldest that no host has; all newer ones wait too
+  std::vector<AbortedTasks::Listed> listed_;  // reused
+  std::optional<SlotIndex> next_to_submit_;   // oldest that no host has; all newer ones wait too
   std::uint32_t submitted_ = 0;
   std::uint32_t suspects_ = 0;  // commands two hosts died with: while there are any, one command at a time
   bool held_ = false;

@@ -9,64 +9,12 @@
 #include <vector>
 
 #include "base/log.h"
-#include "supervisor/pump/cdb_text.h"
-#include "supervisor/pump/guarded_copy.h"
-#include "supervisor/pump/testing/fake_host.h"
-#include "supervisor/ring/testing/fake_kernel.h"
+#include "supervisor/pump/testing/data_path_fixture.h"
 
 namespace bulkhead::supervisor {
 namespace {
 
-using testing::FakeHost;
-using testing::FakeKernel;
-
-constexpr std::array<std::uint8_t, 10> kRead10{0x28};
-constexpr std::array<std::uint8_t, 10> kWrite10{0x2a};
-constexpr std::array<std::uint8_t, 6> kTestUnitReady{};
-constexpr std::array<std::uint8_t, 16> kCompareAndWrite{0x89};
-constexpr std::array<std::uint8_t, 10> kVendorCommand{0xc1};
-constexpr ChannelSize kSize{.slots = 8, .data_bytes = 16 * channel::kPage};
-
-class DataPathTest : public ::testing::Test, public DataPath::Events {
- protected:
-  DataPathTest() { install_bus_error_guard(); }
-
-  void host_broke_rule(std::string_view rule) override { broken_rules.emplace_back(rule); }
-  void ring_broken(const Error& error) override { ring_error = error.what; }
-  void took(const InFlightCommand& command) override { taken.emplace_back(CdbText(command).view()); }
-  void poisoned(const InFlightCommand& command) override { poison_cdbs.push_back(command.cdb[0]); }
-
-  void idle() override { ++idle_calls; }
-
-  // A fresh host in front of the path.
-  FakeHost& start_host() {
-    auto ends = Channel::create(kSize).value();
-    path.attach(std::move(ends.channel));
-    hosts.push_back(std::make_unique<FakeHost>(std::move(ends.host)));
-    turn();
-    return *hosts.back();
-  }
-  void kill_host() { path.detach(); }
-  void turn() {
-    while (path.turn()) {
-    }
-  }
-  static std::vector<std::uint8_t> pattern(std::size_t bytes) {
-    std::vector<std::uint8_t> data(bytes);
-    for (std::size_t i = 0; i < bytes; ++i) data[i] = static_cast<std::uint8_t>(i * 7 + 3);
-    return data;
-  }
-
-  FakeKernel kernel{{.ring_bytes = 8192, .data_blocks = 256, .read_len = true}};
-  std::shared_ptr<DeviceStats> stats = std::make_shared<DeviceStats>();
-  DataPath path{CommandRing::attach(kernel.region()).value(), kSize, stats, *this, [this] { kernel.kick(); }};
-  std::vector<std::unique_ptr<FakeHost>> hosts;
-  std::vector<std::string> broken_rules;
-  std::string ring_error;
-  int idle_calls = 0;
-  std::vector<std::uint8_t> poison_cdbs;
-  std::vector<std::string> taken;
-};
+using namespace testing;
 
 TEST_F(DataPathTest, WriteBringsTheInitiatorsBytesToTheHost) {
   FakeHost& host = start_host();

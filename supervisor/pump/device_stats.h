@@ -92,6 +92,9 @@ struct DeviceStats {
   Counter oldest_arrival_ns;  // CLOCK_MONOTONIC; 0: none in flight
   Counter replayed;
   Counter longest_stall_us;
+  Counter aborts;            // task management of the kernel that aborts commands alone
+  Counter resets;            // that resets the logical unit
+  Counter aborted_commands;  // under way when either named them
   Counter latency_max_us;
   LatencyHistogram latency;
 };

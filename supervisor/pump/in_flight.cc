@@ -43,6 +43,7 @@ std::optional<SlotIndex> InFlightTable::add(const RingCommand& command, std::uin
   slot.cdb_bytes = command.cdb_bytes;
   slot.cdb = command.cdb;
   slot.replays = 0;
+  slot.aborted = false;
   slot.first_page = first_page;
   slot.pages = pages;
   slot.segments = command.segments;

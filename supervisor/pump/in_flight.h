@@ -35,6 +35,7 @@ struct InFlightCommand {
   std::array<std::uint8_t, channel::kCdbBytes> cdb{};
   std::uint32_t generation = 0;  // of the slot; grows with each submission
   std::uint32_t replays = 0;     // hosts that died with it
+  bool aborted = false;          // the kernel waits for its end, and discards what it is answered
   std::uint32_t first_page = 0;
   std::uint32_t pages = 0;
   std::uint32_t segments = 0;

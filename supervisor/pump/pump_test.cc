@@ -41,6 +41,7 @@ class TestDevice : public PumpClient, public DataPath::Events {
   void ring_broken(const Error&) override { ++broken_rules; }
   void took(const InFlightCommand&) override {}
   void poisoned(const InFlightCommand&) override {}
+  void task_management(const AbortedTasks&) override {}
   void idle() override {}
 
   // Queues and notifies as the kernel does: the event follows the entry.

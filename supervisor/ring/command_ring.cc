@@ -40,6 +40,12 @@ CmdId RingTaskManagement::id(std::size_t index) const {
   return CmdId{read_field<std::uint16_t>(ids, index * sizeof(std::uint16_t))};
 }
 
+bool RingTaskManagement::lists(CmdId wanted) const {
+  for (std::size_t i = 0; i < size(); ++i)
+    if (id(i) == wanted) return true;
+  return false;
+}
+
 struct CommandRing::Entry {
   std::uint32_t at;
   std::uint32_t length;

@@ -45,6 +45,7 @@ struct RingTaskManagement {
   std::span<const std::byte> ids{};  // cmd_ids in the ring: valid until publish()
   [[nodiscard]] std::size_t size() const { return ids.size() / sizeof(std::uint16_t); }
   [[nodiscard]] CmdId id(std::size_t index) const;
+  [[nodiscard]] bool lists(CmdId id) const;
 };
 
 // monostate: the ring holds nothing new.
