@@ -102,6 +102,10 @@ Result<> Backstore::set_blocked(Blocked blocked) const {
   return write_attribute(folder_ + "/action/block_dev", blocked == Blocked::Yes ? "1" : "0");
 }
 
+Result<> Backstore::ask_for_task_management() const {
+  return write_attribute(folder_ + "/attrib/tmr_notification", "1");
+}
+
 Result<> Backstore::reset_ring(ResetRing how) const {
   return write_attribute(folder_ + "/action/reset_ring", how == ResetRing::Busy ? "1" : "2");
 }

@@ -54,6 +54,10 @@ class Backstore {
   // of ours may touch them any more.
   [[nodiscard]] Result<> reset_ring(ResetRing how) const;
 
+  // From now on the kernel tells in the ring which commands it has aborted (attrib/tmr_notification). Errors:
+  // NotFound from a kernel that can't, one before 5.10.
+  [[nodiscard]] Result<> ask_for_task_management() const;
+
   [[nodiscard]] const std::string& folder() const { return folder_; }
 
  private:

@@ -101,6 +101,13 @@ TEST_F(BackstoreTest, KernelWithoutResetRingSaysNotFoundWithThePath) {
   EXPECT_THAT(reset.error().what, HasSubstr("user_7/d0/action/reset_ring"));
 }
 
+TEST_F(BackstoreTest, TaskManagementIsAskedForWhereTheKernelHasIt) {
+  EXPECT_EQ(backstore_.ask_for_task_management().error().cause, Cause::NotFound);
+  put("attrib/tmr_notification", "0");
+  ASSERT_TRUE(backstore_.ask_for_task_management().has_value());
+  EXPECT_EQ(get("attrib/tmr_notification"), "1");
+}
+
 TEST_F(BackstoreTest, ConfiguredIsWhatEnableSays) {
   EXPECT_EQ(backstore_.configured(), true);
   put("enable", "0\n");

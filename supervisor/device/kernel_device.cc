@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <chrono>
 
+#include "base/log.h"
+
 namespace bulkhead::supervisor {
 namespace {
 
@@ -63,6 +65,9 @@ Result<KernelDevice> open_kernel_device(const SysRoot& root, const std::string& 
     if (auto taken = take_over(backstore); !taken) return std::unexpected(std::move(taken.error()));
   auto region = Mapping::map(*uio, (*now)->map_bytes.value, Mapping::Access::ReadWrite, "uio region");
   if (!region) return std::unexpected(std::move(region.error()));
+  // Not vital: without it aborted commands end as if nobody had given them up.
+  if (auto asked = backstore.ask_for_task_management(); !asked && asked.error().cause != Cause::NotFound)
+    log(Level::Warning, {}, fmt::format("aborts of commands will not be seen: {}", asked.error().what));
   return KernelDevice{std::move(*uio), std::move(*region), *facts};
 }
 
