@@ -57,6 +57,9 @@ Device device_of(const std::string& path, const json& properties) {
   take(properties, "OldestCommandUsec", device.oldest_command_usec);
   take(properties, "Replayed", device.replayed);
   take(properties, "LongestStallUsec", device.longest_stall_usec);
+  take(properties, "Aborts", device.aborts);
+  take(properties, "Resets", device.resets);
+  take(properties, "AbortedCommands", device.aborted_commands);
   take(properties, "BlockSize", device.block_size);
   take(properties, "HostPid", device.host_pid);
   take(properties, "HostUid", device.host_uid);

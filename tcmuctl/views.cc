@@ -146,6 +146,9 @@ std::string show_view(const Device& device, std::uint64_t now_usec, const Screen
   line(text, "Replayed", fmt::to_string(device.replayed));
   line(text, "Longest stall",
        device.longest_stall_usec == 0 ? "none" : human_duration(device.longest_stall_usec));
+  line(text, "Aborts",
+       fmt::format("{}, resets {}, commands aborted {}", device.aborts, device.resets,
+                   device.aborted_commands));
   if (!device.handler_counters.empty())
     line(text, "By the handler", printable(counts_text(device.handler_counters)));
   return text;

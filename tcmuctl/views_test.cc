@@ -51,6 +51,9 @@ TEST(ShowView, TellsEverything) {
   one.latency_usec = {{"p50", 80}, {"p99", 400}, {"p99.9", 900}, {"max", 5000}};
   one.replayed = 5;
   one.longest_stall_usec = 31000;
+  one.aborts = 3;
+  one.resets = 1;
+  one.aborted_commands = 4;
   one.handler_counters = {{"punched_bytes", 4096}};
   EXPECT_EQ(show_view(one, 1700000005000000, {}),
             "         Device: user_1/d0\n"
@@ -73,6 +76,7 @@ TEST(ShowView, TellsEverything) {
             "        Latency: p50 80 us, p99 400 us, p99.9 900 us, longest 5 ms\n"
             "       Replayed: 5\n"
             "  Longest stall: 31 ms\n"
+            "         Aborts: 3, resets 1, commands aborted 4\n"
             " By the handler: punched_bytes 4096\n");
 }
 

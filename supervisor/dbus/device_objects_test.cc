@@ -74,6 +74,9 @@ TEST_F(DeviceObjectsTest, EveryPropertyShowsItsFieldOfTheReport) {
       {"ErrorsBySense", R"({"medium error": 1})"},
       {"Replayed", "5"},
       {"LongestStallUsec", "31000"},
+      {"Aborts", "3"},
+      {"Resets", "1"},
+      {"AbortedCommands", "4"},
       {"LatencyUsec", R"({"max": 5000, "p50": 80, "p90": 120, "p99": 400, "p99.9": 900})"},
       {"HandlerCounters", R"({"punched_bytes": 4096})"},
   };

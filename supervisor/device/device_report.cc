@@ -54,6 +54,9 @@ DeviceReport Device::report() const {
       report.errors_by_sense.emplace(kErrorNames[i], count);
   report.replayed = stats_->replayed.get();
   report.longest_stall_usec = stats_->longest_stall_us.get();
+  report.aborts = stats_->aborts.get();
+  report.resets = stats_->resets.get();
+  report.aborted_commands = stats_->aborted_commands.get();
   const std::uint64_t max = stats_->latency_max_us.get();
   auto quantile = [&](std::uint64_t per_mille) { return std::min(stats_->latency.quantile(per_mille), max); };
   report.latency = {quantile(500), quantile(900), quantile(990), quantile(999), max};

@@ -61,6 +61,9 @@ struct DeviceReport {
   std::map<std::string, std::uint64_t> errors_by_sense;  // e.g. "medium error": 2; "busy": 1
   std::uint64_t replayed = 0;                            // commands given to a second host
   std::uint64_t longest_stall_usec = 0;                  // longest time commands waited for a new host
+  std::uint64_t aborts = 0;            // task management that aborts commands (ABORT TASK and the like)
+  std::uint64_t resets = 0;            // that resets the logical unit
+  std::uint64_t aborted_commands = 0;  // by either, while they were under way
   LatencySummary latency;
   std::map<std::string, std::uint64_t> handler_counters;
 };

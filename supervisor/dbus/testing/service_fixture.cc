@@ -124,6 +124,9 @@ DeviceReport busy_device(const std::string& hba, const std::string& name) {
   report.errors_by_sense = {{"medium error", 1}};
   report.replayed = 5;
   report.longest_stall_usec = 31000;
+  report.aborts = 3;
+  report.resets = 1;
+  report.aborted_commands = 4;
   report.latency = {80, 120, 400, 900, 5000};
   report.handler_counters = {{"punched_bytes", 4096}};
   return report;
