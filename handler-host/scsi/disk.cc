@@ -31,7 +31,6 @@ constexpr std::uint16_t kAllOfIt = 4 * 3600;
 constexpr Special kMends{.timeout_s = kAllOfIt, .unfit_medium = UnfitMedium::Mends};
 constexpr Special kMendsByDiscard{
     .needs = Needs::Discard, .timeout_s = kAllOfIt, .unfit_medium = UnfitMedium::Mends};
-constexpr Replay kNever = Replay::Never;
 
 // The comments name the fields of the usage map, from byte 1 on. FUA_NV and SYNC_NV are SBC-2's. "group" is
 // the GROUP NUMBER, which is taken and has no effect.

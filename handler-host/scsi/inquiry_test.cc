@@ -123,7 +123,8 @@ TEST(Inquiry, AsksAnewEachTimeBecauseTheSerialIsSetLate) {
 TEST(VpdPages, AreListedInAscendingOrderAndEachCanBeRead) {
   TestLun lun;
   const Bytes list = lun.get(vpd(0x00)).data;
-  EXPECT_THAT(list, ElementsAre(0x00, 0x00, 0x00, 10, 0x00, 0x80, 0x83, 0x86, 0x87, 0x8f, 0xb0, 0xb1, 0xb2, 0xb4));
+  EXPECT_THAT(list,
+              ElementsAre(0x00, 0x00, 0x00, 10, 0x00, 0x80, 0x83, 0x86, 0x87, 0x8f, 0xb0, 0xb1, 0xb2, 0xb4));
   for (std::size_t i = 4; i < list.size(); ++i) {
     const Answer answer = lun.get(vpd(list[i]));
     EXPECT_THAT(answer.reply, IsGood());

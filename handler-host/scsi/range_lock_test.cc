@@ -199,9 +199,9 @@ struct Wanted {
   Mode mode = Mode::Exclusive;
 };
 
-// Every sequence of so many calls over three blocks: acquire any of the choices, release or cancel any section.
-// After each call exactly those sections hold that no earlier one precedes which overlaps it and is not
-// shared with it, and exactly the ones that became so were called back, oldest first.
+// Every sequence of so many calls over three blocks: acquire any of the choices, release or cancel any
+// section. After each call exactly those sections hold that no earlier one precedes which overlaps it and is
+// not shared with it, and exactly the ones that became so were called back, oldest first.
 class Exhaustive {
  public:
   Exhaustive(std::size_t length, std::vector<Wanted> choices)

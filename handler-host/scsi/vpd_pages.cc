@@ -92,7 +92,7 @@ void mode_page_policy(const Unit&, const Identity&, Response& response) {
 void block_limits(const Unit& unit, const Identity&, Response& response) {
   const Limits limits = unit.limits();
   const std::uint32_t physical = std::max(unit.geometry().physical_block_bytes, unit.block_bytes());
-  response.u8(0x01);  // WSNZ: WRITE SAME of 0 blocks is refused
+  response.u8(0);  // WSNZ 0: WRITE SAME of 0 blocks means all up to the last
   response.u8(static_cast<std::uint8_t>(limits.max_compare_and_write));
   response.u16(
       static_cast<std::uint16_t>(physical / unit.block_bytes()));  // OPTIMAL TRANSFER LENGTH GRANULARITY

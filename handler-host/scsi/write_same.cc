@@ -95,11 +95,16 @@ Flow locked(Task& task, IoStatus) {
 Flow write_same(Task& task) {
   const Unit& unit = task.unit();
   const std::size_t cdb_bytes = task.row().cdb_bytes();
-  const Extent extent = extent_of(task.cdb(), cdb_bytes);
-  const std::uint8_t count_byte = extent_fields(cdb_bytes).count_byte;
-  if (extent.count.value == 0) return task.fail(invalid_cdb(count_byte));  // WSNZ 1 in VPD B0h
-  if (extent.count.value > unit.limits().max_write_same) return task.fail(invalid_cdb(count_byte));
-  if (const auto sense = refuse_outside(unit, extent, cdb_bytes)) return task.fail(*sense);
+  const Extent named = extent_of(task.cdb(), cdb_bytes);
+  const bool to_the_end = named.count.value == 0;  // WSNZ 0 in VPD B0h
+  // At least the one block at LBA must be there.
+  if (const auto sense =
+          refuse_outside(unit, {named.first, to_the_end ? BlockCount{1} : named.count}, cdb_bytes))
+    return task.fail(*sense);
+  const Extent extent{named.first,
+                      to_the_end ? BlockCount{unit.capacity().value - named.first.value} : named.count};
+  if (extent.count.value > unit.limits().max_write_same)
+    return task.fail(invalid_cdb(extent_fields(cdb_bytes).count_byte));
   // One block and nothing else: with another length it is not clear what the initiator means.
   if (!no_data_out(task) && task.data().size() != unit.block_bytes())
     return task.fail(illegal_request(asc::kInvalidFieldInInformationUnit));

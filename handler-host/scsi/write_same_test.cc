@@ -114,8 +114,19 @@ TEST_P(WriteSame, IsSafeFromPowerCutsWhileTheCacheIsOff) {
                                           Op{OpKind::Discard, 0, 512}, Op{OpKind::Flush}));
 }
 
-TEST_P(WriteSame, NoBlocksAreRefusedAsVpdB0SaysWithWsnz) {
-  TestLun lun;
+// WSNZ 0 in VPD B0h.
+TEST_P(WriteSame, NoBlocksMeanAllUpToTheLast) {
+  TestLun lun({.blocks = BlockCount{8}});
+  EXPECT_EQ(lun.get(vpd(0xb0)).data[4] & 0x01, 0);
+  EXPECT_THAT(lun.put(GetParam().cdb(Lba{5}, BlockCount{0}, 0), lun.block_of(1)), IsGood());
+  EXPECT_EQ(lun.medium(Lba{5}, BlockCount{3}), Bytes(3 * 512, 1));
+  EXPECT_EQ(lun.medium(Lba{4}, BlockCount{1}), lun.block_of(0));
+  EXPECT_THAT(lun.put(GetParam().cdb(Lba{8}, BlockCount{0}, 0), lun.block_of(1)),
+              HasSense(SenseKey::IllegalRequest, asc::kLbaOutOfRange));
+}
+
+TEST_P(WriteSame, NoBlocksOfALargeUnitAreMoreThanTheMaximum) {
+  TestLun lun({.blocks = BlockCount{32'769}});
   const Reply reply = lun.put(GetParam().cdb(Lba{0}, BlockCount{0}, 0), lun.block_of(1));
   EXPECT_THAT(reply, HasSense(SenseKey::IllegalRequest, asc::kInvalidFieldInCdb));
   EXPECT_THAT(reply, PointsAtCdb(GetParam().count_byte));

@@ -130,11 +130,11 @@ Expected ModelDisk::write(const Range& range, const Bytes& data) {
 }
 
 Expected ModelDisk::write_same(const Range& range, const Bytes& data, bool no_data_out) {
-  // WSNZ, MAXIMUM WRITE SAME LENGTH of VPD B0h
-  if (range.count == 0 || range.count * block_ > kMaxWriteSameBytes) return refuse(asc::kInvalidFieldInCdb);
-  if (outside(range)) return refuse(asc::kLbaOutOfRange);
+  if (outside({range.lba, std::max<std::uint64_t>(range.count, 1)})) return refuse(asc::kLbaOutOfRange);
+  const std::uint64_t count = range.count == 0 ? blocks_ - range.lba : range.count;
+  if (count * block_ > kMaxWriteSameBytes) return refuse(asc::kInvalidFieldInCdb);
   if (!no_data_out && data.size() != block_) return refuse(asc::kInvalidFieldInInformationUnit);
-  for (std::uint64_t lba = range.lba; lba < range.lba + range.count; ++lba)
+  for (std::uint64_t lba = range.lba; lba < range.lba + count; ++lba)
     for (std::uint32_t i = 0; i < block_; ++i) at(lba)[i] = no_data_out ? std::uint8_t{0} : data[i];
   return {};
 }

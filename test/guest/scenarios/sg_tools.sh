@@ -53,7 +53,7 @@ identity() {
 limits() {
   local shown
   shown=$(sg_vpd -p 0xb0 "$disk")
-  expect_in "$shown" 'WSNZ\): 1' "sg_vpd b0"
+  expect_in "$shown" 'WSNZ\): 0' "sg_vpd b0"
   expect_in "$shown" 'Maximum transfer length: 128 blocks' "sg_vpd b0"
   expect_in "$shown" 'Optimal transfer length granularity: 8 blocks' "sg_vpd b0"
   expect_in "$shown" 'Maximum unmap LBA count: [1-9]' "sg_vpd b0"
