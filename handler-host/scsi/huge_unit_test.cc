@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstring>
 #include <map>
+#include <span>
 
 #include "base/endian.h"
 #include "handler-host/scsi/testing/test_lun.h"
@@ -68,11 +68,12 @@ class HugeUnit : public ::testing::Test {
  protected:
   Answer run(const Bytes& cdb, const Bytes& data) {
     std::vector<std::byte> buffer(data.size());
-    std::memcpy(buffer.data(), data.data(), data.size());
+    std::ranges::copy(std::as_bytes(std::span(data)), buffer.begin());
     TestCommand command(cdb, buffer);
     unit.execute(command);
     Bytes returned(command.reply().data_bytes);
-    std::memcpy(returned.data(), buffer.data(), returned.size());
+    std::ranges::copy(std::span(buffer).first(returned.size()),
+                      std::as_writable_bytes(std::span(returned)).begin());
     return {command.reply(), returned};
   }
   Answer get(const Bytes& cdb, std::size_t bytes = 64) { return run(cdb, Bytes(bytes, 0xee)); }
