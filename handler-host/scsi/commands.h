@@ -21,6 +21,7 @@ Flow synchronize_cache(Task& task);
 Flow get_lba_status(Task& task);
 
 // All of the medium.
+Flow format_unit(Task& task);
 Flow sanitize_overwrite(Task& task);
 Flow sanitize_block_erase(Task& task);
 Flow sanitize_exit_failure_mode(Task& task);
@@ -32,6 +33,7 @@ Flow read_capacity_16(Task& task);
 Flow test_unit_ready(Task& task);
 Flow request_sense(Task& task);
 Flow start_stop_unit(Task& task);
+Flow prevent_allow_medium_removal(Task& task);
 Flow report_supported_opcodes(Task& task);
 Flow report_supported_task_management_functions(Task& task);
 Flow report_timestamp(Task& task);

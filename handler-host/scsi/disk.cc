@@ -40,6 +40,8 @@ constexpr OpcodeRow kOpcodes[] = {
     {0x00, kNoSa, {0x00}, kNoData, None, kSafe, test_unit_ready, kOldTells},
     // REQUEST SENSE: DESC; allocation length
     {0x03, kNoSa, {0x03, 0x01, 0x00, 0x00, 0xff}, kIn, None, kSafe, request_sense, kOldAlways},
+    // FORMAT UNIT: LONGLIST, FMTDATA, CMPLST, DEFECT LIST FORMAT
+    {0x04, kNoSa, {0x04, 0x3f}, kOut, Writes, kNever, format_unit, kMends},
     // READ(6), WRITE(6): LBA; count
     {0x08, kNoSa, {0x08, 0x1f, 0xff, 0xff, 0xff}, kIn, Reads, kSafe, read_blocks, kOld},
     {0x0a, kNoSa, {0x0a, 0x1f, 0xff, 0xff, 0xff}, kOut, Writes, kSafe, write_blocks, kOld},
@@ -55,6 +57,8 @@ constexpr OpcodeRow kOpcodes[] = {
     {0x1c, kNoSa, {0x1c, 0x01, 0xff, 0xff, 0xff}, kIn, None, kSafe, receive_diagnostic_results, kOld},
     // SEND DIAGNOSTIC: PF, SELFTEST, DEVOFFL, UNITOFFL; parameter list length
     {0x1d, kNoSa, {0x1d, 0x17, 0x00, 0xff, 0xff}, kOut, None, kSafe, send_diagnostic, kFlushes},
+    // PREVENT ALLOW MEDIUM REMOVAL: PREVENT
+    {0x1e, kNoSa, {0x1e, 0x00, 0x00, 0x00, 0x01}, kNoData, None, kSafe, prevent_allow_medium_removal, kOld},
     // READ CAPACITY(10)
     {0x25, kNoSa, {0x25}, kIn, None, kSafe, read_capacity_10, kOld},
     // READ(10), WRITE(10): DPO, FUA, FUA_NV; LBA; group; count
