@@ -11,7 +11,6 @@
 //   pattern defect list    must be empty: nothing here can be told to avoid a block
 #include <algorithm>
 #include <bit>
-#include <utility>
 
 #include "base/endian.h"
 #include "handler-host/scsi/commands.h"
@@ -104,7 +103,7 @@ Request read_list(List list, bool long_header, std::uint32_t block_bytes) {
   request.pattern = kZero;
   request.immediate = (options & kImmediate) != 0;
   if ((options & kPatternIsThere) == 0) return request;
-  return read_pattern(std::move(request), list, header, block_bytes);
+  return read_pattern(request, list, header, block_bytes);
 }
 
 Flow over(Task& task, IoStatus status) {

@@ -98,8 +98,7 @@ void MediumJob::start_act() {
     case Act::Change:
       return change();
     case Act::GiveBack:
-      piece_ = unit_.discard_piece({given_back_to_}, {at_ - given_back_to_}).value;
-      return unit_.device().discard({given_back_to_}, {piece_}, *this);
+      return give_back();
     case Act::Flush:
     case Act::LastFlush:
       return unit_.device().flush(*this);
@@ -134,6 +133,17 @@ void MediumJob::change() {
     piece_ = std::min(left, kZeroesPiece);
     device.write_zeroes({at_}, {piece_}, handler::Durability::Cached, *this);
   }
+}
+
+void MediumJob::give_back() {
+  const std::uint64_t end = std::min(at_, unit_.parameters().size.value);
+  if (given_back_to_ >= end) {  // the device has shrunk
+    given_back_to_ = at_;
+    piece_ = 0;
+    return done(IoStatus::Ok);
+  }
+  piece_ = unit_.discard_piece({given_back_to_}, {end - given_back_to_}).value;
+  unit_.device().discard({given_back_to_}, {piece_}, *this);
 }
 
 void MediumJob::fill_scratch() {

@@ -105,6 +105,7 @@ class MediumJob final : private RangeLock::Waiter, private handler::Io {
   void step();
   void start_act();
   void change();
+  void give_back();
   void changed(handler::IoStatus status);
   void flushed(handler::IoStatus status);
   void given_back(handler::IoStatus status);

@@ -1,7 +1,9 @@
 // Any parameter list, under a CDB that is right: nothing is read beyond it, a refused list changes nothing,
 // and a pointer into it points into it.
 //
-// Input: shape of the LUN (FuzzLun), which command (0 MODE SELECT(6), 1 MODE SELECT(10), 2 UNMAP), the list.
+// Input: shape of the LUN (FuzzLun), which command (0 MODE SELECT(6), 1 MODE SELECT(10), 2 UNMAP, 3 SANITIZE
+// OVERWRITE, 4 and 5 FORMAT UNIT with a short and a long header), the list. 6: what an earlier host
+// remembered, which is as hostile, in place of a list.
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -18,6 +20,9 @@ Bytes cdb_for(std::uint8_t which, std::size_t list_bytes) {
   const auto low = static_cast<std::uint8_t>(list_bytes);
   if (which == 0) return {0x15, 0x10, 0, 0, low, 0};
   if (which == 1) return {0x55, 0x10, 0, 0, 0, 0, 0, high, low, 0};
+  if (which == 3) return {0x48, 0x01, 0, 0, 0, 0, 0, high, low, 0};
+  if (which == 4) return {0x04, 0x10, 0, 0, 0, 0};
+  if (which == 5) return {0x04, 0x30, 0, 0, 0, 0};
   return {0x42, 0, 0, 0, 0, 0, 0, high, low, 0};
 }
 
@@ -28,8 +33,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   using bulkhead::scsi::testing::Input;
   Input input({bytes, size});
   FuzzLun lun(input.u8());
-  const std::uint8_t which = input.u8() % 3;
+  const std::uint8_t which = input.u8() % 7;
   const Bytes list = input.bytes(which == 0 ? 255 : 65535);
+  if (which == 6) {
+    lun.unit.restore(list);
+    BULKHEAD_CHECK(lun.unit.under_way() == 0);
+    lun.run(Bytes(6), {});  // TEST UNIT READY
+    return 0;
+  }
   const bool cache_before = lun.unit.write_cache();
 
   const bulkhead::scsi::Reply reply = lun.run(cdb_for(which, list.size()), list);

@@ -372,5 +372,17 @@ TEST(Sanitize, ADeviceThatShrinksMeanwhileIsErasedToItsEnd) {
   EXPECT_THAT(lun.run(test_unit_ready_cdb()), IsGood());
 }
 
+TEST(Sanitize, NothingBeyondTheEndOfADeviceThatHasShrunkIsGivenBack) {
+  TestLun lun({.blocks = BlockCount{1024}, .geometry = thin()});
+  lun.device.hold(true);
+  lun.start(sanitize(kBlockErase | kImmed));
+  for (int i = 0; i < 4; ++i) lun.device.finish();  // the writes
+  ASSERT_TRUE(lun.device.resize({256 * 512}));
+  lun.unit.resized({256 * 512});
+  go_on(lun);
+  EXPECT_THAT(lun.device.ops, Contains(Op{OpKind::Discard, 0, 256 * 512}));
+  EXPECT_EQ(lun.unit.under_way(), 0u);
+}
+
 }  // namespace
 }  // namespace bulkhead::scsi
