@@ -46,12 +46,17 @@ Flow read_media_serial_number(Task& task);
 Flow log_select(Task& task);
 Flow log_sense(Task& task);
 
-// Third-party copy (extended_copy.cc, receive_copy.cc).
+// Third-party copy (extended_copy.cc, receive_copy.cc), by tokens (populate_token.cc, write_using_token.cc,
+// rod_token_reports.cc).
 Flow extended_copy(Task& task);
 Flow receive_copy_status_lid1(Task& task);
 Flow receive_copy_operating_parameters(Task& task);
 Flow receive_copy_failure_details(Task& task);
 Flow receive_copy_status_lid4(Task& task);
+Flow populate_token(Task& task);
+Flow write_using_token(Task& task);
+Flow receive_rod_token_information(Task& task);
+Flow report_all_rod_tokens(Task& task);
 
 // Mode pages (mode_sense.cc, mode_select.cc).
 Flow mode_sense_6(Task& task);

@@ -18,7 +18,10 @@ std::optional<CopyResults::Place> CopyResults::begin(std::uint32_t list_id, std:
       if (over(entry) && (free == nullptr || entry.held_until < free->held_until)) free = &entry;
   }
   if (free == nullptr) return std::nullopt;
-  *free = Entry{.result = {.list_id = list_id, .service_action = service_action, .sense = std::nullopt},
+  *free = Entry{.result = {.list_id = list_id,
+                           .service_action = service_action,
+                           .sense = std::nullopt,
+                           .token = std::nullopt},
                 .used = true,
                 .age = ++begun_};
   return static_cast<Place>(free - entries_.data());
@@ -38,6 +41,14 @@ void CopyResults::end(Place place, const std::optional<Sense>& failure, Time now
   entry.result.state = failure ? CopyResult::State::Failed : CopyResult::State::Completed;
   entry.result.sense = failure;
   entry.held_until = now + held;
+}
+
+void CopyResults::give_token(Place place, const RodToken& token) {
+  entries_.at(place).result.token = token;
+}
+
+void CopyResults::drop(Place place) {
+  if (place != kNowhere) entries_.at(place).used = false;
 }
 
 const CopyResult* CopyResults::find(std::uint32_t list_id, Time now) const {

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "handler-host/scsi/rod_tokens.h"
 #include "handler-host/scsi/sense.h"
 
 namespace bulkhead::scsi {
@@ -24,9 +25,10 @@ struct CopyResult {
   std::uint32_t list_id = 0;
   std::uint8_t service_action = 0;  // of the command
   State state = State::InProgress;
-  std::uint64_t bytes = 0;     // written so far
-  std::uint16_t segments = 0;  // begun so far
-  std::optional<Sense> sense;  // why it failed
+  std::uint64_t bytes = 0;        // written so far
+  std::uint16_t segments = 0;     // begun so far
+  std::optional<Sense> sense;     // why it failed
+  std::optional<RodToken> token;  // what POPULATE TOKEN made
 };
 
 class CopyResults {
@@ -49,6 +51,10 @@ class CopyResults {
   void progress(Place place, std::uint64_t bytes, std::uint16_t segments);
   // Held for `held` after `now`.
   void end(Place place, const std::optional<Sense>& failure, Time now, std::chrono::seconds held);
+
+  void give_token(Place place, const RodToken& token);
+  // The command is to be repeated: as if it had not begun.
+  void drop(Place place);
 
   // The youngest one of this identifier; nullptr: none is known (any more).
   [[nodiscard]] const CopyResult* find(std::uint32_t list_id, Time now) const;

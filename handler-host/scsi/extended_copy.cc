@@ -171,8 +171,11 @@ Flow failed(Task& task, IoStatus status, Side side, std::uint16_t cscd_field) {
     const Sense answer = task.sense_of(status, side == Side::Source ? Access::Reads : Access::Writes);
     sense.segment = SegmentFailure{segment_under_way(task), side, answer.key, answer.code};
   }
+  if (busy && task.progress.at.value == 0) {
+    task.unit().copy_results().drop(task.progress.bytes);
+    return task.busy();
+  }
   record(task, sense);
-  if (busy && task.progress.at.value == 0) return task.busy();
   return task.fail(status, sense);
 }
 

@@ -1,9 +1,8 @@
 // Any parameter list, under a CDB that is right: nothing is read beyond it, a refused list changes nothing,
 // and a pointer into it points into it.
 //
-// Input: shape of the LUN (FuzzLun), which command (0 MODE SELECT(6), 1 MODE SELECT(10), 2 UNMAP, 3 SANITIZE
-// OVERWRITE, 4 and 5 FORMAT UNIT with a short and a long header), the list. 6: what an earlier host
-// remembered, which is as hostile, in place of a list.
+// Input: shape of the LUN (FuzzLun), which command (the order of cdb_for()), the list. Or in place of a list what
+// an earlier host remembered, which is as hostile.
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -15,15 +14,38 @@ namespace {
 
 using Bytes = std::vector<std::uint8_t>;
 
+// THIRD-PARTY COPY OUT.
+Bytes copy_cdb(std::uint8_t action, std::uint8_t high, std::uint8_t low) {
+  return {0x83, action, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, high, low, 0, 0};
+}
+
+constexpr std::uint8_t kCommands = 10;
+
 Bytes cdb_for(std::uint8_t which, std::size_t list_bytes) {
   const auto high = static_cast<std::uint8_t>(list_bytes >> 8);
   const auto low = static_cast<std::uint8_t>(list_bytes);
-  if (which == 0) return {0x15, 0x10, 0, 0, low, 0};
-  if (which == 1) return {0x55, 0x10, 0, 0, 0, 0, 0, high, low, 0};
-  if (which == 3) return {0x48, 0x01, 0, 0, 0, 0, 0, high, low, 0};
-  if (which == 4) return {0x04, 0x10, 0, 0, 0, 0};
-  if (which == 5) return {0x04, 0x30, 0, 0, 0, 0};
-  return {0x42, 0, 0, 0, 0, 0, 0, high, low, 0};
+  switch (which) {
+    case 0:
+      return {0x15, 0x10, 0, 0, low, 0};  // MODE SELECT(6)
+    case 1:
+      return {0x55, 0x10, 0, 0, 0, 0, 0, high, low, 0};  // MODE SELECT(10)
+    case 2:
+      return {0x42, 0, 0, 0, 0, 0, 0, high, low, 0};  // UNMAP
+    case 3:
+      return copy_cdb(0x00, high, low);  // EXTENDED COPY(LID1)
+    case 4:
+      return copy_cdb(0x01, high, low);  // EXTENDED COPY(LID4)
+    case 5:
+      return copy_cdb(0x10, high, low);  // POPULATE TOKEN
+    case 6:
+      return copy_cdb(0x11, high, low);  // WRITE USING TOKEN
+    case 7:
+      return {0x48, 0x01, 0, 0, 0, 0, 0, high, low, 0};  // SANITIZE OVERWRITE
+    case 8:
+      return {0x04, 0x10, 0, 0, 0, 0};  // FORMAT UNIT, short header
+    default:
+      return {0x04, 0x30, 0, 0, 0, 0};  // FORMAT UNIT, long header
+  }
 }
 
 }  // namespace
@@ -33,9 +55,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   using bulkhead::scsi::testing::Input;
   Input input({bytes, size});
   FuzzLun lun(input.u8());
-  const std::uint8_t which = input.u8() % 7;
+  const std::uint8_t which = input.u8() % (kCommands + 1);
   const Bytes list = input.bytes(which == 0 ? 255 : 65535);
-  if (which == 6) {
+  if (which == kCommands) {
     lun.unit.restore(list);
     BULKHEAD_CHECK(lun.unit.under_way() == 0);
     lun.run(Bytes(6), {});  // TEST UNIT READY

@@ -9,6 +9,10 @@ class Response;
 class Unit;
 struct CopyResult;
 
+// Service actions of THIRD-PARTY COPY OUT whose results have tokens.
+inline constexpr std::uint8_t kPopulateToken = 0x10;
+inline constexpr std::uint8_t kWriteUsingToken = 0x11;
+
 // TRANSFER COUNT UNITS and TRANSFER COUNT (SPC-4, "Transfer count units").
 struct TransferCount {
   std::uint8_t units = 0;

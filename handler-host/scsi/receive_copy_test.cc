@@ -206,6 +206,30 @@ TEST(ThirdPartyCopyPage, SaysWhatTheOperatingParametersSay) {
   EXPECT_EQ(general[12], parameters[37]);
 }
 
+// What Windows asks before it offloads a copy.
+TEST(ThirdPartyCopyPage, TellsTheLimitsOfTokens) {
+  TestLun lun({.block_bytes = 4096});
+  const Bytes limits = third_party_descriptors(lun).at(0x0000);
+  ASSERT_EQ(limits.size(), 32u);
+  EXPECT_EQ(load(limits, 6, 2), 32u);       // MAXIMUM RANGES
+  EXPECT_EQ(load(limits, 8, 4), 600u);      // seconds
+  EXPECT_EQ(load(limits, 12, 4), 60u);      // unless asked for otherwise
+  EXPECT_EQ(load(limits, 16, 8), 16'384u);  // 64 MiB
+  EXPECT_EQ(load(limits, 24, 8), 16'384u);
+}
+
+TEST(ThirdPartyCopyPage, TellsTheTypesOfTokens) {
+  TestLun lun;
+  const Bytes types = third_party_descriptors(lun).at(0x0108);
+  ASSERT_EQ(types.size(), 4u + 2 * 64);
+  EXPECT_EQ(load(types, 2, 2), 128u);
+  EXPECT_EQ(load(types, 4, 4), 0x00800001u);   // point in time copy - change vulnerable
+  EXPECT_EQ(types[8], 0x03);                   // in and out
+  EXPECT_EQ(load(types, 68, 4), 0xffff0001u);  // zeroes
+  EXPECT_EQ(types[72], 0x02);                  // in
+  EXPECT_EQ(third_party_descriptors(lun).at(0x0106).size(), 44u + 48);
+}
+
 TEST(ThirdPartyCopy, IsClaimedInTheInquiryData) {
   TestLun lun;
   EXPECT_EQ(lun.get(inquiry_of()).data.at(5), 0x08);  // 3PC

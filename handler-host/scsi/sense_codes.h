@@ -65,6 +65,13 @@ inline constexpr AdditionalSense kUnrecoveredReadError{0x11, 0x00, "UNRECOVERED 
 inline constexpr AdditionalSense kParameterListLengthError{0x1a, 0x00, "PARAMETER LIST LENGTH ERROR"};
 inline constexpr AdditionalSense kInvalidOpcode{0x20, 0x00, "INVALID COMMAND OPERATION CODE"};
 inline constexpr AdditionalSense kLbaOutOfRange{0x21, 0x00, "LOGICAL BLOCK ADDRESS OUT OF RANGE"};
+inline constexpr AdditionalSense kUnsupportedTokenType{0x23, 0x01,
+                                                       "INVALID TOKEN OPERATION, UNSUPPORTED TOKEN TYPE"};
+inline constexpr AdditionalSense kTokenUnknown{0x23, 0x04, "INVALID TOKEN OPERATION, TOKEN UNKNOWN"};
+inline constexpr AdditionalSense kTokenRevoked{0x23, 0x06, "INVALID TOKEN OPERATION, TOKEN REVOKED"};
+inline constexpr AdditionalSense kTokenExpired{0x23, 0x07, "INVALID TOKEN OPERATION, TOKEN EXPIRED"};
+inline constexpr AdditionalSense kInvalidTokenLength{0x23, 0x0a,
+                                                     "INVALID TOKEN OPERATION, INVALID TOKEN LENGTH"};
 inline constexpr AdditionalSense kInvalidFieldInCdb{0x24, 0x00, "INVALID FIELD IN CDB"};
 inline constexpr AdditionalSense kInvalidFieldInParameterList{0x26, 0x00, "INVALID FIELD IN PARAMETER LIST"};
 inline constexpr AdditionalSense kTooManyTargetDescriptors{0x26, 0x06, "TOO MANY TARGET DESCRIPTORS"};
@@ -86,6 +93,8 @@ inline constexpr AdditionalSense kSanitizeFailed{0x31, 0x03, "SANITIZE COMMAND F
 inline constexpr AdditionalSense kSavingNotSupported{0x39, 0x00, "SAVING PARAMETERS NOT SUPPORTED"};
 inline constexpr AdditionalSense kFailedSelfTest{0x3e, 0x03, "LOGICAL UNIT FAILED SELF-TEST"};
 inline constexpr AdditionalSense kInternalTargetFailure{0x44, 0x00, "INTERNAL TARGET FAILURE"};
+inline constexpr AdditionalSense kInsufficientResourcesForRodToken{
+    0x55, 0x0d, "INSUFFICIENT RESOURCES TO CREATE ROD TOKEN"};
 
 // What others in the path answer: the kernel's target core and the supervisor. For the decoder.
 inline constexpr AdditionalSense kNotReadyCauseNotReportable{0x04, 0x00,
@@ -138,6 +147,11 @@ inline constexpr std::array kAdditionalSenses{
     asc::kMiscompare,
     asc::kInvalidOpcode,
     asc::kLbaOutOfRange,
+    asc::kUnsupportedTokenType,
+    asc::kTokenUnknown,
+    asc::kTokenRevoked,
+    asc::kTokenExpired,
+    asc::kInvalidTokenLength,
     asc::kInvalidFieldInCdb,
     asc::kNotSupportedForLun,
     asc::kInvalidFieldInParameterList,
@@ -168,6 +182,7 @@ inline constexpr std::array kAdditionalSenses{
     asc::kInternalTargetFailure,
     asc::kOverlappedCommands,
     asc::kInsufficientResources,
+    asc::kInsufficientResourcesForRodToken,
 };
 static_assert(std::ranges::is_sorted(kAdditionalSenses, {}, &AdditionalSense::number));
 static_assert(std::ranges::adjacent_find(kAdditionalSenses) == kAdditionalSenses.end());

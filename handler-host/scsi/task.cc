@@ -85,16 +85,19 @@ Flow Task::read(ByteOffset from, std::span<std::byte> into, Step next) {
 
 Flow Task::write(ByteOffset to, std::span<const std::byte> from, handler::Durability durability, Step next) {
   unit_->errors().written.bytes += from.size();
+  unit_->medium_changes(to, from.size());
   if (expect_within(to, from.size(), next)) unit_->device().write(to, from, durability, *this);
   return Flow::Started;
 }
 
 Flow Task::write_zeroes(ByteOffset at, ByteCount length, handler::Durability durability, Step next) {
+  unit_->medium_changes(at, length.value);
   if (expect_within(at, length.value, next)) unit_->device().write_zeroes(at, length, durability, *this);
   return Flow::Started;
 }
 
 Flow Task::discard(ByteOffset at, ByteCount length, Step next) {
+  unit_->medium_changes(at, length.value);
   if (expect_within(at, length.value, next)) unit_->device().discard(at, length, *this);
   return Flow::Started;
 }

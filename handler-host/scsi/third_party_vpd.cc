@@ -4,8 +4,10 @@
 
 #include "handler-host/scsi/copy_list.h"
 #include "handler-host/scsi/copy_results.h"
+#include "handler-host/scsi/offload.h"
 #include "handler-host/scsi/receive_copy.h"
 #include "handler-host/scsi/response.h"
+#include "handler-host/scsi/token_lists.h"
 #include "handler-host/scsi/unit.h"
 #include "handler-host/scsi/vpd_pages.h"
 
@@ -33,6 +35,17 @@ class Descriptor {
   Response& response_;
   std::size_t at_;
 };
+
+// 0000h, "Block Device ROD Limits" (SBC-4). What Windows looks at.
+void block_device_rod_limits(const Unit& unit, Response& response) {
+  const Descriptor descriptor(response, 0x0000);
+  response.zeros(6);  // vendor specific
+  response.u16(RodTokens::kMaxRanges);
+  response.u32(kMaxInactivityTimeout);
+  response.u32(kDefaultInactivityTimeout);
+  response.u64(max_token_transfer(unit));  // MAXIMUM TOKEN TRANSFER SIZE
+  response.u64(max_token_transfer(unit));  // OPTIMAL TRANSFER COUNT
+}
 
 // 0001h, "Supported Commands": the rows of the opcode table.
 void supported_commands(const Unit& unit, Response& response) {
@@ -73,6 +86,43 @@ void supported_cscd_ids(Response& response) {
   response.u16(kThisUnitCscdId);
 }
 
+// 0106h, "ROD Token Features", with what SBC-4 has for block devices. Tokens of other copy managers are not
+// taken, and a token may be gone the next moment.
+void rod_token_features(Response& response) {
+  const Descriptor descriptor(response, 0x0106);
+  response.zeros(12);        // REMOTE TOKENS 0
+  response.u32(0);           // MINIMUM TOKEN LIFETIME
+  response.u32(0xffffffff);  // MAXIMUM TOKEN LIFETIME: as long as it is used
+  response.u32(kMaxInactivityTimeout);
+  response.zeros(18);
+  response.u16(48);
+  response.u16(0);  // for block devices
+  response.u16(44);
+  response.u16(0);
+  response.u16(0);  // OPTIMAL BLOCK ROD LENGTH GRANULARITY: none
+  response.u64(kMaxTokenTransferBytes);
+  response.u64(kMaxTokenTransferBytes);  // optimal
+  response.u64(kMaxTokenTransferBytes);  // optimal in one segment, to a token
+  response.u64(kMaxTokenTransferBytes);  // and from it
+  response.zeros(8);
+}
+
+// 0108h, "Supported ROD Tokens".
+void supported_rod_types(Response& response) {
+  constexpr std::uint8_t kTokenIn = 0x02;   // WRITE USING TOKEN takes it
+  constexpr std::uint8_t kTokenOut = 0x01;  // POPULATE TOKEN makes it
+  const Descriptor descriptor(response, 0x0108);
+  response.u16(0);
+  response.u16(2 * 64);
+  const auto rod_type = [&response](std::uint32_t type, std::uint8_t use) {
+    response.u32(type);
+    response.u8(use);
+    response.zeros(59);
+  };
+  rod_type(kChangeVulnerableRod, kTokenIn | kTokenOut);
+  rod_type(kBlockZeroRod, kTokenIn);
+}
+
 // 8001h, "General Copy Operations".
 void general_copy_operations(const Unit& unit, Response& response) {
   const Descriptor descriptor(response, 0x8001);
@@ -87,10 +137,13 @@ void general_copy_operations(const Unit& unit, Response& response) {
 }  // namespace
 
 void third_party_copy(const Unit& unit, const Identity&, Response& response) {
+  block_device_rod_limits(unit, response);
   supported_commands(unit, response);
   parameter_data(response);
   supported_descriptors(response);
   supported_cscd_ids(response);
+  rod_token_features(response);
+  supported_rod_types(response);
   general_copy_operations(unit, response);
 }
 

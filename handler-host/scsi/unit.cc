@@ -103,6 +103,7 @@ void Unit::resized(ByteCount size) {
   geometry_ = device_.geometry();
   if (size == parameters_.size) return;
   parameters_.size = size;
+  rod_tokens_.revoke_all();  // blocks that were gone for a while may have come back empty
   attentions_.establish(Condition::CapacityDataHasChanged);
 }
 

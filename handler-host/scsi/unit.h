@@ -23,6 +23,7 @@
 #include "handler-host/scsi/logical_unit.h"
 #include "handler-host/scsi/medium_job.h"
 #include "handler-host/scsi/range_lock.h"
+#include "handler-host/scsi/rod_tokens.h"
 #include "handler-host/scsi/sense.h"
 #include "handler-host/scsi/task.h"
 #include "handler-host/scsi/threshold_sets.h"
@@ -143,6 +144,12 @@ class Unit {
   [[nodiscard]] RangeLock& copy_lock() { return copy_lock_; }
   [[nodiscard]] std::span<std::byte> copy_buffer() { return {copy_buffer_.get(), copy_bytes_}; }
   [[nodiscard]] CopyResults& copy_results() { return copy_results_; }
+  [[nodiscard]] RodTokens& rod_tokens() { return rod_tokens_; }
+  [[nodiscard]] const RodTokens& rod_tokens() const { return rod_tokens_; }
+  // Before any operation that may change the medium.
+  void medium_changes(ByteOffset at, std::uint64_t bytes) {
+    rod_tokens_.changed(blocks_of(at, ByteCount{bytes}));
+  }
   [[nodiscard]] CopyResults::Time now() const { return std::chrono::steady_clock::now(); }
 
   // The administrator's way to switch the cache off.
@@ -191,6 +198,7 @@ class Unit {
   std::size_t copy_bytes_;
   std::unique_ptr<std::byte[], Free> copy_buffer_;  // likewise
   CopyResults copy_results_;
+  RodTokens rod_tokens_;
 
   CacheSwitch cache_switch_{*this};
   ThresholdWatch threshold_watch_{*this};

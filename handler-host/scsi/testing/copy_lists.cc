@@ -1,5 +1,8 @@
 #include "handler-host/scsi/testing/copy_lists.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "handler-host/scsi/identity.h"
 
 namespace bulkhead::scsi::testing {
@@ -94,6 +97,51 @@ Bytes extended_copy_cdb(std::uint32_t list_bytes, std::uint8_t action) {
 Reply copy_now(TestLun& lun, const ListShape& shape) {
   const Bytes list = lid1_list(shape);
   return lun.put(extended_copy_cdb(static_cast<std::uint32_t>(list.size())), list);
+}
+
+namespace {
+
+Bytes with_ranges(Bytes header, const Ranges& ranges) {
+  Bytes list = std::move(header);
+  store(list, list.size() - 2, 2, 16 * ranges.size());
+  for (const auto& [lba, blocks] : ranges) {
+    list.resize(list.size() + 16);
+    store(list, list.size() - 16, 8, lba);
+    store(list, list.size() - 8, 4, blocks);
+  }
+  store(list, 0, 2, list.size() - 2);
+  return list;
+}
+
+}  // namespace
+
+Bytes populate_list(const Ranges& ranges, std::uint32_t timeout) {
+  Bytes header(16);
+  store(header, 4, 4, timeout);
+  return with_ranges(std::move(header), ranges);
+}
+
+Bytes write_using_list(const Bytes& token, const Ranges& ranges, std::uint64_t offset) {
+  Bytes header(536);
+  store(header, 8, 8, offset);
+  std::ranges::copy(token, header.begin() + 16);
+  return with_ranges(std::move(header), ranges);
+}
+
+Bytes token_cdb(std::uint8_t action, std::uint32_t id, std::size_t list_bytes) {
+  Bytes cdb(16);
+  cdb[0] = 0x83;
+  cdb[1] = action;
+  store(cdb, 6, 4, id);
+  store(cdb, 10, 4, list_bytes);
+  return cdb;
+}
+
+Bytes zero_token() {
+  Bytes token(512);
+  store(token, 0, 4, 0xffff0001);
+  store(token, 6, 2, 0x01f8);
+  return token;
 }
 
 Bytes receive_copy(std::uint8_t action, std::uint8_t id, std::uint32_t allocation) {

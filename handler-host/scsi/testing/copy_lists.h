@@ -32,6 +32,16 @@ struct ListShape {
 // A list with a one-byte identifier.
 Reply copy_now(TestLun& lun, const ListShape& shape);
 
+// POPULATE TOKEN and WRITE USING TOKEN.
+inline constexpr std::uint8_t kPopulate = 0x10;
+inline constexpr std::uint8_t kWriteUsing = 0x11;
+using Ranges = std::vector<std::pair<std::uint64_t, std::uint32_t>>;  // LBA, blocks
+[[nodiscard]] Bytes populate_list(const Ranges& ranges, std::uint32_t timeout = 0);
+[[nodiscard]] Bytes write_using_list(const Bytes& token, const Ranges& ranges, std::uint64_t offset = 0);
+[[nodiscard]] Bytes token_cdb(std::uint8_t action, std::uint32_t id, std::size_t list_bytes);
+// The block device zero ROD token.
+[[nodiscard]] Bytes zero_token();
+
 // The RECEIVE COPY commands with an identifier of one byte, and of four.
 [[nodiscard]] Bytes receive_copy(std::uint8_t action, std::uint8_t id, std::uint32_t allocation = 1024);
 [[nodiscard]] Bytes receive_copy4(std::uint8_t action, std::uint32_t id, std::uint32_t allocation = 1024);
