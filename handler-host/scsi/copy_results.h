@@ -35,8 +35,10 @@ class CopyResults {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
-  // Identifiers of one byte are soon used again, also by other initiators: rather no answer than an old one.
-  static constexpr std::chrono::seconds kHeldShort{5};
+  // Identifiers of one byte are soon used again, also by other initiators, and whoever wants to know asks at
+  // once: rather no answer than an old one. (SPC-4 would end it with the I_T nexus, of which TCMU tells
+  // nothing; iscsi-test-cu uses one identifier throughout and wants it unknown in a later test.)
+  static constexpr std::chrono::seconds kHeldShort{2};
   static constexpr std::chrono::seconds kHeldLong{60};
   // Copies with an identifier that can be under way at once.
   static constexpr std::uint8_t kCapacity = 16;

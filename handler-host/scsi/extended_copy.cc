@@ -264,7 +264,7 @@ Flow identified(Task& task, IoStatus status) {
     if (!result) return task.busy();
     task.progress.bytes = *result;
   }
-  if (planned.refusal) return over(task, *planned.refusal);
+  if (planned.refusal) return over(task, planned.refusal);
   return task.lock(planned.destinations, locked);
 }
 
