@@ -39,7 +39,11 @@ LunShape large() {
   handler::Geometry geometry = thin();
   geometry.discard_granularity_bytes = 4096;
   geometry.physical_block_bytes = 4096;
-  return {.blocks = BlockCount{65536}, .geometry = geometry};
+  geometry.atomic_write_bytes = 4096;
+  geometry.tells_space = true;
+  return {.blocks = BlockCount{65536},
+          .geometry = geometry,
+          .room = handler::Space{.used = {1 << 20}, .available = {1 << 30}}};
 }
 
 // drivers/scsi/scsi_scan.c, scsi.c and sd.c of Linux 6.1 to 6.14.

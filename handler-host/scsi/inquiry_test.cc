@@ -245,7 +245,7 @@ TEST(BlockLimits, TellUnmapLimitsAndGranularityOfADeviceThatDiscards) {
   TestLun lun({.geometry = geometry});
   const Bytes page = lun.get(vpd(0xb0)).data;
   EXPECT_EQ(page.size(), 64u);
-  EXPECT_EQ(page[4], 1);       // WSNZ
+  EXPECT_EQ(page[4], 0);       // WSNZ
   EXPECT_EQ(page[5], 255);     // MAXIMUM COMPARE AND WRITE LENGTH
   EXPECT_EQ(u16(page, 6), 8);  // OPTIMAL TRANSFER LENGTH GRANULARITY
   EXPECT_EQ(u32(page, 20), 1u << 20);

@@ -50,16 +50,16 @@ Bytes log_sense(std::uint8_t page) {
   return {0x4d, 0, static_cast<std::uint8_t>(0x40 | page), 0, 0, 0, 0, 1, 0, 0};
 }
 
-LunShape thin_that_tells_space() {
-  LunShape shape{.blocks = BlockCount{1024}, .geometry = thin()};
+LunShape thin_with_room(handler::Space room) {
+  LunShape shape{.blocks = BlockCount{1024}, .geometry = thin(), .room = room};
   shape.geometry.tells_space = true;
   return shape;
 }
 
 // Windows and smartctl show these.
 TEST(LbpLog, TellsAvailableAndUsedThresholdSets) {
-  TestLun lun(thin_that_tells_space());
-  lun.device.room = handler::Space{.used = {(5 << 20) + 1}, .available = {(std::uint64_t{0x102} << 20) + 7}};
+  TestLun lun(thin_with_room(
+      handler::Space{.used = {(5 << 20) + 1}, .available = {(std::uint64_t{0x102} << 20) + 7}}));
   const Answer answer = lun.get(log_sense(kLbpLogPage));
   ASSERT_THAT(answer.reply, IsGood());
   EXPECT_THAT(answer.data, ElementsAre(0x8c, 0, 0, 24,                              // DS, the page
@@ -76,8 +76,7 @@ TEST(LbpLog, IsNotThereForADeviceThatCanNotTell) {
 }
 
 TEST(LbpLog, FailsIfTheBackEndDoes) {
-  TestLun lun(thin_that_tells_space());
-  lun.device.room = handler::Space{};
+  TestLun lun(thin_with_room(handler::Space{}));
   lun.device.fail(OpKind::Space, handler::IoStatus::ReadError);
   EXPECT_EQ(lun.get(log_sense(kLbpLogPage)).reply.status, 0x02);
 }

@@ -35,6 +35,7 @@ void MediumJob::begin(const MediumPlan& plan, std::span<const std::uint8_t> patt
   record_ = {.phase = Phase::Running, .plan = plan};
   remember_pattern();
   waiter_ = waiter;
+  unit_.rod_tokens().revoke_all();  // what they stand for will be gone
   say(LogLevel::Info, "has begun");
   launch();
 }

@@ -58,7 +58,10 @@ class Unit {
   // aborts, drops reservations and raises the unit attention. What is left are parameters that initiators
   // have changed by MODE SELECT, which go back to their defaults; but not WCE: the administrator sets that
   // one too (emulate_write_cache), and a reset must not undo what he chose.
-  void logical_unit_reset() {}
+  void logical_unit_reset() {
+    sense_format_ = SenseFormat::Fixed;
+    software_write_protect_ = false;
+  }
   void resized(ByteCount size);
   [[nodiscard]] std::size_t under_way() const { return under_way_; }
   // What outlives the host (unit_state.h).

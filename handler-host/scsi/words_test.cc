@@ -92,8 +92,9 @@ TEST(DescribeSense, SaysWhichSegmentDescriptorWasWrong) {
   Bytes bytes = fixed(0xa, 0x26, 0x00);
   bytes[15] = 0x80 | 0x20 | 0x08 | 1;
   bytes[17] = 4;
-  EXPECT_EQ(sense(bytes),
-            "COPY ABORTED, INVALID FIELD IN PARAMETER LIST (a/26/00), segment descriptor byte 4 bit 1");
+  EXPECT_EQ(
+      sense(bytes),
+      "COPY ABORTED, INVALID FIELD IN PARAMETER LIST (a/26/00), segment descriptor byte 4 bit 1, segment 0");
 }
 
 TEST(DescribeSense, LeavesOutBytesThatOtherSenseKeysHaveThere) {

@@ -23,12 +23,15 @@ struct Sent {
 struct CommandCase {
   std::uint8_t opcode;
   std::int16_t service_action = kNoServiceAction;
-  Sent good;                      // succeeds ...
-  std::size_t data_in_bytes = 0;  // ... and returns so much
+  std::optional<Sent> before = std::nullopt;  // what must have been done
+  Sent good;                                  // succeeds ...
+  std::size_t data_in_bytes = 0;              // ... and returns so much
   // Reaches beyond the last block. Needed by every command with an LBA.
   std::optional<Sent> beyond_end = std::nullopt;
   // Less data than the CDB announces. Needed by every command that takes data.
   std::optional<Sent> too_little_data = std::nullopt;
+  // Of a failing back end it says COPY ABORTED with the reason behind it, or that SANITIZE or FORMAT failed.
+  bool fails_its_own_way = false;
 };
 
 [[nodiscard]] std::span<const CommandCase> command_cases();
