@@ -64,7 +64,8 @@ Flow compare_and_write(Task& task) {
   const Extent extent = extent_of(task.cdb(), cdb_bytes);
   if (const auto sense = refuse_outside(unit, extent, cdb_bytes)) return task.fail(*sense);
   if (extent.count.value > unit.limits().max_compare_and_write) return task.fail(invalid_cdb(kCountByte));
-  if (extent.count.value == 0) return task.good();
+  // No blocks, and yet something to compare: 256 of them, say, of which the one byte shows nothing.
+  if (extent.count.value == 0) return task.data().empty() ? task.good() : task.fail(invalid_cdb(kCountByte));
   if (task.data().size() != 2 * unit.bytes_of(extent.count).value)
     return task.fail(illegal_request(asc::kInvalidFieldInInformationUnit));
   return task.lock(range_of(extent), locked);

@@ -102,6 +102,14 @@ TEST(CompareAndWrite, ProtectionInformationIsRefused) {
   EXPECT_THAT(reply, PointsAtCdb(1, 5));
 }
 
+// 256 blocks, of which the one byte of the CDB shows nothing (iscsi-test-cu, CompareAndWrite.Simple).
+TEST(CompareAndWrite, DataForNoBlocksIsRefused) {
+  TestLun lun;
+  const Reply reply = lun.put(caw(Lba{0}, BlockCount{0}), Bytes(512, 0));
+  EXPECT_THAT(reply, HasSense(SenseKey::IllegalRequest, asc::kInvalidFieldInCdb));
+  EXPECT_THAT(reply, PointsAtCdb(13));
+}
+
 TEST(CompareAndWrite, NoBlocksAreGoodUpToTheEnd) {
   TestLun lun({.blocks = BlockCount{64}});
   EXPECT_THAT(lun.run(caw(Lba{64}, BlockCount{0})), IsGood());

@@ -84,7 +84,7 @@ class Generator {
     sent.room = once_in(10) ? below(4 * block_) : blocks * block_;
     if (kind.data == Data::Out) sent.data_out = content(medium, lba, blocks);
     if (kind.data == Data::OneBlock) sent.data_out = content(medium, lba, 1);
-    if (kind.data == Data::OutTwice) {
+    if (kind.data == Data::OutTwice && blocks > 0) {
       sent.data_out = content(medium, lba, blocks);
       const Bytes second = content(medium, lba, blocks);
       sent.data_out.insert(sent.data_out.end(), second.begin(), second.end());

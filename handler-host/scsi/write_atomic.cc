@@ -5,9 +5,8 @@
 //   Beside a read:           a read of several blocks may see some of them old and some new while an ordinary
 //                            write is under way. So reads hold atomic writes off, and an atomic write keeps
 //                            later reads waiting: Unit::atomic_lock(), a lock that reads share.
-//   This process dies:       the command is executed again before anything that arrived after it, so neither
-//   a
-//                            read nor a change meets the half that was done.
+//   This process dies:       the command is executed again before anything that arrived after it, so no
+//                            read and no change meets the half that was done.
 //   The power fails:         nothing here can help. So one command may write what the back end changes in one
 //                            piece (handler::Geometry::atomic_write_bytes), exactly that and at a multiple of
 //                            it: MAXIMUM ATOMIC TRANSFER LENGTH, ATOMIC ALIGNMENT and ATOMIC TRANSFER LENGTH

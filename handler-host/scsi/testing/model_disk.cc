@@ -158,7 +158,7 @@ Expected ModelDisk::write_and_verify(const Range& range, const Bytes& data, std:
 Expected ModelDisk::compare_and_write(const Range& range, const Bytes& data) {
   if (outside(range)) return refuse(asc::kLbaOutOfRange);
   const std::size_t half = range.count * block_;
-  if (half == 0) return {};
+  if (half == 0) return data.empty() ? Expected{} : refuse(asc::kInvalidFieldInCdb);
   if (data.size() != 2 * half) return refuse(asc::kInvalidFieldInInformationUnit);
   for (std::size_t i = 0; i < half; ++i)
     if (at(range.lba)[i] != data[i]) return miscompare(i);
