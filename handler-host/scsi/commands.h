@@ -6,7 +6,8 @@
 
 namespace bulkhead::scsi {
 
-// Medium. They find LBA and length where CDBs of their length have them, so one function serves all the lengths.
+// Medium. They find LBA and length where CDBs of their length have them, so one function serves all the
+// lengths.
 Flow read_blocks(Task& task);
 Flow write_blocks(Task& task);
 Flow verify(Task& task);

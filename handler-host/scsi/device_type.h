@@ -6,9 +6,9 @@
 #include <span>
 #include <string_view>
 
-#include "handler-host/scsi/log_pages.h"
-#include "handler-host/scsi/mode_pages.h"
 #include "handler-host/scsi/opcode_table.h"
+#include "handler-host/scsi/report/log_pages.h"
+#include "handler-host/scsi/report/mode_pages.h"
 #include "handler-host/scsi/response.h"
 
 namespace bulkhead::scsi {

@@ -2,7 +2,7 @@
 // Source of the usage maps: SPC-4 and SBC-3, the CDB tables of each command.
 #include "handler-host/scsi/commands.h"
 #include "handler-host/scsi/device_type.h"
-#include "handler-host/scsi/vpd_pages.h"
+#include "handler-host/scsi/report/vpd_pages.h"
 
 namespace bulkhead::scsi {
 namespace {

@@ -89,12 +89,12 @@ TEST(OpcodeTable, EveryCommandThatWritesIsRefusedByAReadOnlyDevice) {
         << name_of(row);
     refused.insert(name_of(row));
   }
-  EXPECT_THAT(refused,
-              ::testing::UnorderedElementsAre(
-                  "WRITE(6)", "WRITE(10)", "WRITE(12)", "WRITE(16)", "WRITE AND VERIFY(10)",
-                  "WRITE AND VERIFY(12)", "WRITE AND VERIFY(16)", "COMPARE AND WRITE", "ORWRITE(16)",
-                  "WRITE ATOMIC(16)", "WRITE SAME(10)", "WRITE SAME(16)", "UNMAP", "SANITIZE OVERWRITE",
-                  "SANITIZE BLOCK ERASE", "EXTENDED COPY(LID1)", "EXTENDED COPY(LID4)", "FORMAT UNIT", "WRITE USING TOKEN"));
+  EXPECT_THAT(refused, ::testing::UnorderedElementsAre(
+                           "WRITE(6)", "WRITE(10)", "WRITE(12)", "WRITE(16)", "WRITE AND VERIFY(10)",
+                           "WRITE AND VERIFY(12)", "WRITE AND VERIFY(16)", "COMPARE AND WRITE", "ORWRITE(16)",
+                           "WRITE ATOMIC(16)", "WRITE SAME(10)", "WRITE SAME(16)", "UNMAP",
+                           "SANITIZE OVERWRITE", "SANITIZE BLOCK ERASE", "EXTENDED COPY(LID1)",
+                           "EXTENDED COPY(LID4)", "FORMAT UNIT", "WRITE USING TOKEN"));
   EXPECT_TRUE(lun.device.ops.empty());
 }
 

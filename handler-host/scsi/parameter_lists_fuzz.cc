@@ -1,8 +1,8 @@
 // Any parameter list, under a CDB that is right: nothing is read beyond it, a refused list changes nothing,
 // and a pointer into it points into it.
 //
-// Input: shape of the LUN (FuzzLun), which command (the order of cdb_for()), the list. Or in place of a list what
-// an earlier host remembered, which is as hostile.
+// Input: shape of the LUN (FuzzLun), which command (the order of cdb_for()), the list. Or in place of a list
+// what an earlier host remembered, which is as hostile.
 #include <cstddef>
 #include <cstdint>
 #include <vector>

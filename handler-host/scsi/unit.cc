@@ -113,14 +113,13 @@ void Unit::mode_parameters_changed() {
 }
 
 LogicalUnit::State Unit::state() const {
-  return encode(
-      UnitState{.capacity_changed = attentions_.has(Condition::CapacityDataHasChanged),
-                .mode_parameters_changed = attentions_.has(Condition::ModeParametersChanged),
-                .descriptor_sense = sense_format_ == SenseFormat::Descriptor,
-                .software_write_protect = software_write_protect_,
-                .size_bytes = parameters_.size.value,
-                .config_hash = config_hash_,
-                .job = medium_job_.record()});
+  return encode(UnitState{.capacity_changed = attentions_.has(Condition::CapacityDataHasChanged),
+                          .mode_parameters_changed = attentions_.has(Condition::ModeParametersChanged),
+                          .descriptor_sense = sense_format_ == SenseFormat::Descriptor,
+                          .software_write_protect = software_write_protect_,
+                          .size_bytes = parameters_.size.value,
+                          .config_hash = config_hash_,
+                          .job = medium_job_.record()});
 }
 
 void Unit::restore(std::span<const std::uint8_t> bytes) {

@@ -12,7 +12,7 @@ constexpr std::uint8_t kCapacityChanged = 0x01;  // of byte 1
 constexpr std::uint8_t kModeParametersChanged = 0x02;
 constexpr std::uint8_t kDescriptorSense = 0x04;
 constexpr std::uint8_t kSoftwareWriteProtect = 0x08;
-constexpr std::uint8_t kInvert = 0x01;           // of byte 7
+constexpr std::uint8_t kInvert = 0x01;  // of byte 7
 constexpr std::uint8_t kUnrestrictedExit = 0x02;
 constexpr std::uint8_t kMostPasses = 31;  // OVERWRITE COUNT has 5 bits
 

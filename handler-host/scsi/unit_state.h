@@ -18,7 +18,7 @@
 #include <string_view>
 
 #include "handler-host/scsi/logical_unit.h"
-#include "handler-host/scsi/medium_job.h"
+#include "handler-host/scsi/medium/medium_job.h"
 
 namespace bulkhead::scsi {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "handler-host/scsi/identity.h"
+#include "handler-host/scsi/report/identity.h"
 
 namespace bulkhead::scsi::testing {
 namespace {
