@@ -70,7 +70,7 @@ struct Geometry {
   std::uint64_t max_discard_bytes = 0;  // 0: no limit
   std::uint32_t optimal_transfer_bytes = 0;
   // What one write() changes wholly or not at all when the power fails, if it is this long and at a multiple
-  // of it; a power of two. 0: one logical block.
+  // of it; a power of two. 0: not known.
   std::uint32_t atomic_write_bytes = 0;
   bool tells_space = false;  // space() can tell
   // Where the first whole granule begins; below discard_granularity_bytes.

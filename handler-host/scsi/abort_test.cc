@@ -123,5 +123,20 @@ TEST(Abort, AReadIsTheHandlersFromTheStart) {
   EXPECT_THAT(reading.reply(), IsGood());
 }
 
+// SBC-4, "Performing a sanitize operation": no task management function stops it (iscsi-test-cu,
+// Sanitize.Reset).
+TEST(Abort, ACommandThatWaitsForASanitizeEndsAtOnceAndTheSanitizeGoesOn) {
+  TestLun lun;
+  lun.device.hold(true);
+  TestCommand& sanitize = lun.start({0x48, 0x01, 0, 0, 0, 0, 0, 0, 5, 0}, {1, 0, 0, 1, 0x5a});
+  ASSERT_EQ(lun.device.held(), 1u);
+  EXPECT_TRUE(lun.unit.abort(sanitize));
+  EXPECT_THAT(sanitize.reply(), IsTaskAborted());
+  EXPECT_THAT(lun.run(test_unit_ready_cdb()), HasSense(SenseKey::NotReady, asc::kSanitizeInProgress));
+  lun.device.finish_all();
+  EXPECT_THAT(lun.run(test_unit_ready_cdb()), IsGood());
+  EXPECT_EQ(lun.medium(Lba{0}, BlockCount{64}), Bytes(64 * 512, 0x5a));
+}
+
 }  // namespace
 }  // namespace bulkhead::scsi

@@ -39,7 +39,7 @@ enum class Needs : std::uint8_t { Nothing, AtomicWrites, Discard };
 
 struct Capabilities {
   bool discard = false;
-  bool atomic_writes = false;  // of more than one block
+  bool atomic_writes = false;  // of a block or more
 };
 
 // While a sanitize or format operation is under way, and after it has failed (SBC-4, "Performing a sanitize

@@ -45,7 +45,7 @@ Flow Task::dispatch() {
 
 void Task::done(IoStatus status) noexcept {
   BULKHEAD_CHECK(pending_);  // a handler that ends an operation twice
-  pending_ = false;
+  pending_ = job_awaited_ = false;
   outcome_ = status;
   if (driving_) return;  // within the call that started it: settle() goes on
   driving_ = true;
@@ -150,6 +150,7 @@ Flow Task::borrow(RangeLock& thing, Step next) {
 
 Flow Task::run_job(const MediumPlan& plan, std::span<const std::uint8_t> pattern, Step next) {
   expect(next);
+  job_awaited_ = true;
   unit_->medium_job().begin(plan, pattern, this);
   return Flow::Started;
 }
@@ -214,10 +215,13 @@ void Task::let_go() {
 
 bool Task::abort() {
   BULKHEAD_CHECK(!driving_);
-  const bool waits = blocks_section_.waiting() || atomic_section_.waiting() || borrowed_section_.waiting();
+  const bool waits =
+      blocks_section_.waiting() || atomic_section_.waiting() || borrowed_section_.waiting() || job_awaited_;
   if (!waits && !identity_awaited_) return false;
   pending_ = false;
   step_ = nullptr;
+  // SBC-4: aborting the command does not stop the operation. It has all it needs.
+  if (std::exchange(job_awaited_, false)) unit_->medium_job().forget_waiter();
   const Reply reply = status_reply(Status::TaskAborted);
   // Until that answer has come this is no other command's task, and the unit is not idle.
   if (identity_awaited_)

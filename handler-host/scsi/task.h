@@ -132,6 +132,7 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   handler::Run run_;
   handler::Space space_;
   bool identity_asked_ = false;
+  bool job_awaited_ = false;                           // the operation under way is the unit's job
   bool identity_awaited_ = false;                      // its answer comes, whatever becomes of the command
   Step step_ = nullptr;                                // what comes after the operation under way
   handler::IoStatus outcome_ = handler::IoStatus::Ok;  // of the last one

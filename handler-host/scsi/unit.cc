@@ -28,6 +28,9 @@ constexpr std::uint64_t kMaxWriteSameBytes = 16 * 1024 * 1024;
 // iscsi-test-cu calls more than that "insanely big"; in bytes 512 MiB, or 4 GiB with blocks of 4 KiB.
 constexpr std::uint32_t kMaxUnmapBlocks = 1024 * 1024;
 
+// What every disk writes in one piece when the power fails, however little its back end knows of it.
+constexpr std::uint32_t kSectorBytes = 512;
+
 // All that the field of VPD B0h holds, and the CDB's.
 constexpr std::uint32_t kMaxCompareAndWriteBlocks = 255;
 
@@ -174,10 +177,8 @@ std::uint32_t Unit::max_transfer() const {
 // A power of two, so that multiples of it never straddle two of the back end's pieces, whichever limit made
 // it smaller.
 std::uint32_t Unit::atomic_blocks() const {
-  const std::uint32_t blocks =
-      std::bit_floor(tighter(to_blocks(geometry_.atomic_write_bytes, block_shift_), max_transfer()));
-  const bool promised = geometry_.atomic_write_bytes > parameters_.block_bytes;
-  return promised && blocks > 1 ? blocks : 0;
+  const std::uint32_t blocks = to_blocks(std::max(geometry_.atomic_write_bytes, kSectorBytes), block_shift_);
+  return blocks == 0 ? 0 : std::bit_floor(tighter(blocks, max_transfer()));
 }
 
 Limits Unit::limits() const {

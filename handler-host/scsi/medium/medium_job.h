@@ -75,6 +75,8 @@ class MediumJob final : private RangeLock::Waiter, private handler::Io {
   // each block. `waiter`, if any, is told the end: Ok; Busy: it was stopped, and goes on in the next host;
   // anything else: it failed.
   void begin(const MediumPlan& plan, std::span<const std::uint8_t> pattern, handler::Io* waiter);
+  // Whoever waited was aborted.
+  void forget_waiter() { waiter_ = nullptr; }
   // Goes on with what another host has begun.
   void resume(const MediumRecord& record);
   // It fails here and now: for one that was begun on what may be another medium.

@@ -17,8 +17,9 @@
 // physical block for the smallest, even if it is above the maximum; three equal numbers leave it nothing to
 // guess.
 //
-// A back end that promises no more than one logical block offers no more than WRITE does: the command does
-// not exist there and the fields are 0.
+// A sector of 512 bytes is taken for granted, whatever the back end knows. So a unit of such blocks has the
+// command always, be it of one block; one of larger blocks only if its back end promises them, else the
+// fields are 0.
 //
 // An ATOMIC BOUNDARY would cut the write into several atomic ones: none is supported (MAXIMUM ATOMIC BOUNDARY
 // SIZE 0), the opcode table refuses it.

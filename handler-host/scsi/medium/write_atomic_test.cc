@@ -51,9 +51,10 @@ TEST(WriteAtomic16, VpdB0TellsWhatTheBackEndPromisesOrNothing) {
            {eight_at_once(), 8},
            {with(16384, 4096), 4},
            {with(16384, 512, 20), 16},  // MAXIMUM TRANSFER LENGTH is the limit of all limits
-           {with(4096, 4096), 0},
-           {with(4096, 512, 1), 0},
-           {with(0, 512), 0}}) {
+           {with(4096, 4096), 1},
+           {with(4096, 512, 1), 1},
+           {with(0, 512), 1},  // a sector
+           {with(0, 4096), 0}}) {
     TestLun lun(shape);
     const Bytes page = lun.get(vpd(0xb0)).data;
     EXPECT_EQ(u32(page, 44), blocks);  // MAXIMUM ATOMIC TRANSFER LENGTH
@@ -64,7 +65,7 @@ TEST(WriteAtomic16, VpdB0TellsWhatTheBackEndPromisesOrNothing) {
   }
 }
 
-TEST(WriteAtomic16, IsUnknownWhereItWouldPromiseNoMoreThanAWrite) {
+TEST(WriteAtomic16, IsUnknownWhereNotEvenABlockIsPromised) {
   TestLun lun({.geometry = thin()});
   EXPECT_THAT(lun.put(write_atomic16(Lba{0}, 1), lun.block_of(1)),
               HasSense(SenseKey::IllegalRequest, asc::kInvalidOpcode));

@@ -33,18 +33,25 @@ conformance_reason() {
 }
 
 # conformance_run FILE: all tests; a line each of name, verdict, reason, to the file and to the log. The scenario's function
-# fresh_lun prints the URL of a LUN that nobody has a reservation on: a test that failed may leave one behind, and the next ones
-# would fail of that.
+# fresh_lun SIZE prints the URL of a LUN that nobody has a reservation on: a test that failed may leave one behind, and the next
+# ones would fail of that.
 conformance_run() {
-  local name result url=''
+  local name result size url='' url_size=''
   : >"$1"
   while read -r name; do
-    [ -n "$url" ] || url=$(fresh_lun)
+    size=$(conformance_size "$name")
+    if [ -z "$url" ] || [ "$size" != "$url_size" ]; then
+      url=$(fresh_lun "$size") url_size=$size
+    fi
     result=$(conformance_test "$name" "$url")
     printf '%s\t%s\n' "$name" "$result" | tee -a "$1"
     [[ $result != fail* ]] || url=''
   done < <(conformance_families)
 }
+
+# conformance_size NAME: how large a LUN the test needs. One looks whether a sanitize operation survives resets and a new login,
+# and so must find it at work many seconds later.
+conformance_size() { case $1 in SCSI.Sanitize.Reset) echo 4G ;; *) echo 64M ;; esac }
 
 # conformance_count VERDICT FILE
 conformance_count() { grep -cP "^[^\t]+\t$1\t" "$2" || true; }

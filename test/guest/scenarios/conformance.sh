@@ -2,6 +2,7 @@
 # Every test of libiscsi's suite (the families SCSI and iSCSI), each run alone against a file LUN by iSCSI. The verdicts must
 # be those of helpers/conformance.tsv, better ones too: then the list is to be changed.
 # timeout: 2400
+# scratch: 6G
 # run: once
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
@@ -9,11 +10,12 @@ source /usr/lib/bulkhead-guest/helpers/conformance.sh
 
 mkdir -p /etc/rtslib-fb-target/pr # for persistent reservations that outlive a power cut
 start_supervisor
-make_backing /scratch/c0.raw 64M
 
-fresh_lun() {
+fresh_lun() { # fresh_lun SIZE
   clear_targets >&2
-  create_lun file c0 64M /scratch/c0.raw >&2
+  rm -f /scratch/c0.raw
+  make_backing /scratch/c0.raw "$1"
+  create_lun file c0 "$1" /scratch/c0.raw >&2
   iscsi_export c0
 }
 

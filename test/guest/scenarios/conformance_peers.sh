@@ -5,17 +5,19 @@
 # boot: own
 # peer: tcmu-runner
 # timeout: 5400
+# scratch: 6G
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/conformance.sh
 
 mkdir -p /etc/rtslib-fb-target/pr
-make_backing /scratch/c0.raw 64M
 
-fresh_lun() {
+fresh_lun() { # fresh_lun SIZE
   clear_targets >&2
+  rm -f /scratch/c0.raw
+  make_backing /scratch/c0.raw "$1"
   case $WHO in
-    bulkhead) create_lun file c0 64M /scratch/c0.raw >&2 ;;
-    tcmu-runner) create_lun qcow c0 64M /scratch/c0.raw >&2 ;;
+    bulkhead) create_lun file c0 "$1" /scratch/c0.raw >&2 ;;
+    tcmu-runner) create_lun qcow c0 "$1" /scratch/c0.raw >&2 ;;
     fileio) targetcli_run /backstores/fileio create name=c0 file_or_dev=/scratch/c0.raw write_back=false >&2 ;;
   esac
   iscsi_export c0
