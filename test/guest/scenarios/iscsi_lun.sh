@@ -1,16 +1,9 @@
 #!/usr/bin/env bash
-# A LUN by iSCSI, as storage hosts export it: the kernel's initiator logs in, xfs keeps its data while the LUN's host is
-# killed, and the tests of libiscsi's suite for the commands that every initiator needs pass, each run alone.
-# timeout: 900
+# A LUN by iSCSI, as storage hosts export it: the kernel's initiator logs in, and xfs keeps its data while the LUN's host is
+# killed.
 # run: once
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
-source /usr/lib/bulkhead-guest/helpers/conformance.sh
-
-# What initiators of Linux, Windows and ESXi do first and most. The whole suite is another scenario's business.
-readonly FAMILIES='SCSI\.(Inquiry|Mandatory|ModeSense6|Read6|Read10|Read12|Read16|ReadCapacity10|ReadCapacity16|TestUnitReady|Unmap|Write10|Write12|Write16|WriteSame10|WriteSame16)\.'
-# Tests that skip themselves on a disk that refuses WRITE SAME of no blocks (WSNZ in VPD page B0h).
-readonly NOT_FOR_US='^SCSI\.WriteSame1[06]\.ZeroBlocks$'
 
 disk_of_session() { # the disk of the iSCSI session
   local place
@@ -51,24 +44,11 @@ by_the_kernels_initiator() {
   iscsiadm -k 0 || true
 }
 
-by_libiscsi() {
-  local name result bad=0
-  say "== libiscsi's tests"
-  while read -r name; do
-    result=$(conformance_test "$name" "$1")
-    printf '%s\t%s\n' "$name" "$result" | tee -a "$FILES/conformance.tsv"
-    [[ $result == pass* || $name =~ $NOT_FOR_US ]] || bad=$((bad + 1))
-  done < <(conformance_families | grep -E "$FAMILIES")
-  record "conformance tests" "$(wc -l <"$FILES/conformance.tsv")" tests
-  [ "$bad" = 0 ] || die "$bad of libiscsi's tests did not pass: $(grep -vP '\tpass\t' "$FILES/conformance.tsv" | cut -f1 | paste -sd' ')"
-}
-
 mkdir -p /etc/rtslib-fb-target/pr
 start_supervisor
 make_backing /scratch/i0.raw 512M
 create_lun file i0 512M /scratch/i0.raw
-url=$(iscsi_export i0)
+iscsi_export i0
 by_the_kernels_initiator
-by_libiscsi "$url"
 clear_targets
 expect_nothing_left
