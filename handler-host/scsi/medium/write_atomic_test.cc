@@ -65,8 +65,9 @@ TEST(WriteAtomic16, VpdB0TellsWhatTheBackEndPromisesOrNothing) {
   }
 }
 
+// A block is eight sectors, which a disk may write one by one.
 TEST(WriteAtomic16, IsUnknownWhereNotEvenABlockIsPromised) {
-  TestLun lun({.geometry = thin()});
+  TestLun lun({.block_bytes = 4096});
   EXPECT_THAT(lun.put(write_atomic16(Lba{0}, 1), lun.block_of(1)),
               HasSense(SenseKey::IllegalRequest, asc::kInvalidOpcode));
 }

@@ -29,8 +29,8 @@ verifying() {
   within 60 sg_write_verify --16 --lba=2008 --num=8 --in="$in" --ilen=4096 "$disk" || die "WRITE AND VERIFY(16)"
   cmp "$in" <(get_blocks 2000 8) || die "WRITE AND VERIFY(10) wrote other bytes"
   cmp "$in" <(get_blocks 2008 8) || die "WRITE AND VERIFY(16) wrote other bytes"
-  within 60 sg_seek --10 --pre-fetch --lba=1000 --num-blocks=8 "$disk" || [ $? = 25 ] || die "PRE-FETCH(10)" # 25: condition met
-  within 60 sg_seek --16 --pre-fetch --lba=1000 --num-blocks=8 "$disk" || [ $? = 25 ] || die "PRE-FETCH(16)"
+  expect_eq "$(scsi_sense "$disk" 34 00 "$(lba10 1000)" 00 00 08 00)" good "PRE-FETCH(10)"
+  expect_eq "$(scsi_sense "$disk" 90 00 "$(lba16 1000)" 00 00 00 08 00 00)" good "PRE-FETCH(16)"
 }
 
 # VMware's lock: one block, compared and replaced at once (VAAI ATS).
@@ -57,9 +57,11 @@ or_and_atomic_writes() {
   [ -z "$(get_blocks 3100 1 | tr -d '\377')" ] || die "ORWRITE(16): not every bit is set"
   shown=$(sg_vpd -p 0xb0 "$disk")
   expect_in "$shown" 'Maximum atomic transfer length: [1-9]' "sg_vpd b0"
-  random_file "$in" 4096
-  expect_eq "$(scsi_sense "$disk" -s 4096 -i "$in" 9c 00 "$(lba16 3200)" 00 00 00 08 00 00)" good "WRITE ATOMIC(16)"
-  cmp "$in" <(get_blocks 3200 8) || die "WRITE ATOMIC(16) wrote other bytes"
+  # A file promises a sector at a time.
+  random_file "$in" 512
+  expect_eq "$(scsi_sense "$disk" -s 512 -i "$in" 9c 00 "$(lba16 3200)" 00 00 00 01 00 00)" good "WRITE ATOMIC(16)"
+  cmp "$in" <(get_blocks 3200 1) || die "WRITE ATOMIC(16) wrote other bytes"
+  expect_sense "illegal request / invalid field in cdb" "$disk" -s 1024 -i <(cat "$in" "$in") 9c 00 "$(lba16 3200)" 00 00 00 02 00 00
 }
 
 copying() {

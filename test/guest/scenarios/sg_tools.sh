@@ -37,7 +37,7 @@ identity() {
 
   # All pages that are listed, and only they, can be read.
   shown=$(sg_vpd -p 0x00 -HH "$disk")
-  expect_in "$shown" '^00 00 00 06 00 80 83 b0 +b1 b2$' "sg_vpd 00"
+  expect_in "$shown" '^00 00 00 0a 00 80 83 86 +87 8f b0 b1 b2 b4$' "sg_vpd 00"
   expect_sense "illegal request / invalid field in cdb / error in command: byte 2" "$disk" -r 96 12 01 b7 00 60 00
   expect_sense "illegal request / invalid field in cdb / error in command: byte 2" "$disk" -r 96 12 00 80 00 60 00
 
@@ -118,7 +118,7 @@ opcodes() {
   expect_in "$shown" '^ a3 +c +12 ' "sg_opcodes, itself"
   expect_in "$(sg_opcodes -o 0x2a "$disk")" 'Usage data: 2a [0-9a-f]{2} ff ff ff ff [0-9a-f]{2} ff ff ' "sg_opcodes -o 2a"
   expect_in "$(sg_opcodes -o 0x9e,0x10 "$disk")" 'Command is supported' "sg_opcodes -o 9e,10"
-  expect_in "$(sg_opcodes -o 0x04 "$disk" 2>&1 || true)" 'is NOT supported' "sg_opcodes of FORMAT UNIT"
+  expect_in "$(sg_opcodes -o 0x07 "$disk" 2>&1 || true)" 'is NOT supported' "sg_opcodes of REASSIGN BLOCKS"
 }
 
 # Every form of READ and WRITE against the backing file.
@@ -173,7 +173,7 @@ write_same() {
   zeroes_at /scratch/d0.raw $at $((128 * 512)) "WRITE SAME(16) with UNMAP"
   after=$(blocks_of /scratch/d0.raw)
   [ $((before - after)) -ge 64 ] || die "WRITE SAME with UNMAP freed $((before - after)) of 128 blocks"
-  # More than the limit of VPD page B0h, and 0 blocks (WSNZ).
+  # More than the limit of VPD page B0h, and 0 blocks, which here are more too.
   expect_sense "illegal request / invalid field in cdb" "$disk" -s 512 -i "$in" 93 00 "$(lba16 0)" 00 02 00 01 00 00
   expect_sense "illegal request / invalid field in cdb" "$disk" -s 512 -i "$in" 93 00 "$(lba16 0)" 00 00 00 00 00 00
 }
