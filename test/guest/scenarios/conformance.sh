@@ -11,11 +11,11 @@ source /usr/lib/bulkhead-guest/helpers/conformance.sh
 mkdir -p /etc/rtslib-fb-target/pr # for persistent reservations that outlive a power cut
 start_supervisor
 
-fresh_lun() { # fresh_lun SIZE
+fresh_lun() { # fresh_lun SIZE [OPTIONS]
   clear_targets >&2
   rm -f /scratch/c0.raw
   make_backing /scratch/c0.raw "$1"
-  create_lun file c0 "$1" /scratch/c0.raw >&2
+  create_lun file c0 "$1" "/scratch/c0.raw${2:-}" >&2
   iscsi_export c0
 }
 

@@ -11,12 +11,12 @@ source /usr/lib/bulkhead-guest/helpers/conformance.sh
 
 mkdir -p /etc/rtslib-fb-target/pr
 
-fresh_lun() { # fresh_lun SIZE
+fresh_lun() { # fresh_lun SIZE [OPTIONS]; the peers have no option to make a LUN read-only
   clear_targets >&2
   rm -f /scratch/c0.raw
   make_backing /scratch/c0.raw "$1"
   case $WHO in
-    bulkhead) create_lun file c0 "$1" /scratch/c0.raw >&2 ;;
+    bulkhead) create_lun file c0 "$1" "/scratch/c0.raw${2:-}" >&2 ;;
     tcmu-runner) create_lun qcow c0 "$1" /scratch/c0.raw >&2 ;;
     fileio) targetcli_run /backstores/fileio create name=c0 file_or_dev=/scratch/c0.raw write_back=false >&2 ;;
   esac
