@@ -34,9 +34,9 @@ conformance_reason() {
   printf '%s' "${reason:-$(tail -n 1 <<<"$2")}"
 }
 
-# conformance_run FILE: all tests; a line each of name, verdict, reason, to the file and to the log. The scenario's function
-# fresh_lun SIZE [OPTIONS] prints the URL of a LUN that nobody has a reservation on: a test that failed may leave one behind, and
-# the next ones would fail of that.
+# conformance_run FILE [REGEX]: the tests whose names match, or all; a line each of name, verdict, reason, to the file and to the
+# log. fresh_lun SIZE [OPTIONS] prints the URL of a LUN that nobody has a reservation on: a test that failed may leave one behind,
+# and the next ones would fail of that.
 conformance_run() {
   local name result kind url='' url_kind=''
   : >"$1"
@@ -49,7 +49,7 @@ conformance_run() {
     result=$(conformance_test "$name" "$url")
     printf '%s\t%s\n' "$name" "$result" | tee -a "$1"
     [[ $result != fail* ]] || url=''
-  done < <(conformance_families)
+  done < <(conformance_families | grep -E "${2:-.}")
 }
 
 # conformance_lun NAME: size and options of the LUN that the test needs. One looks whether a sanitize operation survives resets
@@ -65,14 +65,37 @@ conformance_lun() {
 # conformance_count VERDICT FILE
 conformance_count() { grep -cP "^[^\t]+\t$1\t" "$2" || true; }
 
-# conformance_compare FILE: whether the verdicts are those expected; prints what differs. Lines of the expectation: name, verdict,
-# or "race" if it depends on who is faster, and why it is not "pass".
+# conformance_compare FILE REGEX: whether the verdicts are those expected; prints what differs. Lines of the expectation: name,
+# verdict, or "race" if it depends on who is faster, and why it is not "pass".
 conformance_compare() {
   local expected=/usr/lib/bulkhead-guest/helpers/conformance.tsv races
   races=$(grep -P '\trace\t' "$expected" | cut -f1)
   diff --unchanged-line-format= --old-line-format='expected: %L' --new-line-format='got:      %L' \
-    <(grep -v '^#' "$expected" | cut -f1,2 | grep -vF "$races") <(cut -f1,2 "$1" | grep -vF "$races")
+    <(grep -v '^#' "$expected" | cut -f1,2 | grep -E "$2" | grep -vF "$races") <(cut -f1,2 "$1" | grep -vF "$races")
 }
 
 # conformance_side_by_side FILE...: passed/failed/skipped per suite, then every test whose verdicts differ.
 conformance_side_by_side() { python3 /usr/lib/bulkhead-guest/helpers/side_by_side.py "$@"; }
+
+# Of handler file, unless the scenario has one of its own.
+fresh_lun() { # fresh_lun SIZE [OPTIONS]
+  clear_targets >&2
+  rm -f /scratch/c0.raw
+  make_backing /scratch/c0.raw "$1"
+  create_lun file c0 "$1" "/scratch/c0.raw${2:-}" >&2
+  iscsi_export c0
+}
+
+# conformance_scenario REGEX: the tests whose names match, against handler file; ends the scenario if a verdict is not expected.
+conformance_scenario() {
+  mkdir -p /etc/rtslib-fb-target/pr # for persistent reservations that outlive a power cut
+  start_supervisor
+  conformance_run "$FILES/conformance.tsv" "$1"
+  ! journal_has 'handler-host (killed|dumped|exited|ended|broke)' || die "a test ended the LUN's host: see journal.txt"
+  for verdict in pass skip fail; do
+    record "conformance $verdict" "$(conformance_count "$verdict" "$FILES/conformance.tsv")" tests
+  done
+  conformance_compare "$FILES/conformance.tsv" "$1" || die "other verdicts than expected; see above"
+  clear_targets
+  expect_nothing_left
+}

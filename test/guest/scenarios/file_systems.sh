@@ -2,6 +2,7 @@
 # What file systems and applications do to a thin LUN over loopback, with checksums: ext4 and xfs, buffered and direct, fstrim
 # and online discard, `blkdiscard -z`; and fio, which trims and verifies what it wrote.
 # timeout: 900
+# run: by-name
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
 source /usr/lib/bulkhead-guest/helpers/scsi.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A LUN as large as a file can be, 8 EiB less one block, on a sparse file: its last blocks are written and read, what lies behind
 # is refused, also where the address and the length overflow together.
-# run: once
+# run: by-name
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
 source /usr/lib/bulkhead-guest/helpers/scsi.sh

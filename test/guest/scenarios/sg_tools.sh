@@ -174,7 +174,7 @@ write_same() {
   after=$(blocks_of /scratch/d0.raw)
   [ $((before - after)) -ge 64 ] || die "WRITE SAME with UNMAP freed $((before - after)) of 128 blocks"
   # More than the limit of VPD page B0h, and 0 blocks, which here are more too.
-  expect_sense "illegal request / invalid field in cdb" "$disk" -s 512 -i "$in" 93 00 "$(lba16 0)" 00 02 00 01 00 00
+  expect_sense "illegal request / invalid field in cdb" "$disk" -s 512 -i "$in" 93 00 "$(lba16 0)" 00 00 80 01 00 00
   expect_sense "illegal request / invalid field in cdb" "$disk" -s 512 -i "$in" 93 00 "$(lba16 0)" 00 00 00 00 00 00
 }
 
