@@ -122,6 +122,8 @@ write_cache() {
   expect_eq "$(caching "$disk") $(property d0 WriteCache)" "00 false" "WCE after switching off"
   echo 1 >"/sys/block/${disk#/dev/}/device/rescan"
   expect_eq "$(cache_type "$disk")" "write through" "what the initiator makes of it"
+  # The first one to open a disk after a rescan makes the kernel read it.
+  expect_eq "$(caching "$disk")" 00 "WCE after the rescan"
   within 60 udevadm settle || die "udev does not come to rest"
   expect_eq "$(set_attribute d0 emulate_write_cache 1)" 0 "switching it on again"
   expect_sense "unit attention / mode parameters changed" "$disk" 00 00 00 00 00 00

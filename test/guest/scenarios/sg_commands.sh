@@ -106,25 +106,25 @@ reports() {
   within 60 sg_prevent --allow "$disk" || die "PREVENT ALLOW MEDIUM REMOVAL"
 }
 
-# set_control_bit BYTE MASK VALUE: in the control mode page.
-set_control_bit() {
-  local mask=(0 0 0 0 0 0 0 0 0 0 0 0) value=(0a 0a 0 0 0 0 0 0 0 0 0 0)
-  mask[$1]=$2 value[$1]=$3
-  within 60 sg_wr_mode --page=0xa --mask="$(IFS=, && printf '%s' "${mask[*]}")" --contents="$(IFS=, && printf '%s' "${value[*]}")" "$disk"
+# control_page BYTE-2 BYTE-4: sets these bytes of the control mode page. Not by sg_wr_mode, which opens the disk for writing: the
+# kernel refuses that while SWP is set.
+control_page() {
+  expect_eq "$(scsi_sense "$disk" -s 16 -i <(printf '\0\0\0\0\x0a\x0a\x'"$1"'\x10\x'"$2"'\x40\0\0\xff\xff\0\0') 15 10 00 00 10 00)" good \
+    "MODE SELECT(6) of the control page"
 }
 
 # D_SENSE: sense data in descriptor format, and what the tools make of it.
 descriptor_sense() {
   expect_in "$(sg_modes -p 0xa "$disk")" '^ 00 +0a 0a' "the control page"
-  set_control_bit 2 4 4 || die "D_SENSE could not be set"
+  control_page 06 00
   expect_sense "illegal request / logical block address out of range" "$disk" -r 512 28 00 7f ff ff ff 00 00 01 00
   expect_in "$(sg_raw -R -r 512 "$disk" 28 00 7f ff ff ff 00 00 01 00 2>&1 || true)" 'Descriptor format' "sense data with D_SENSE"
-  set_control_bit 2 4 0 || die "D_SENSE could not be cleared"
   # SWP: writes are refused, reads are not.
-  set_control_bit 4 8 8 || die "SWP could not be set"
+  control_page 02 08
   expect_sense "data protect" "$disk" -s 512 -i "$in" 2a 00 "$(lba10 0)" 00 00 01 00
   expect_eq "$(scsi_sense "$disk" -r 512 28 00 "$(lba10 0)" 00 00 01 00)" good "READ(10) with SWP"
-  set_control_bit 4 8 0 || die "SWP could not be cleared"
+  control_page 02 00
+  echo 1 >"/sys/block/${disk#/dev/}/device/rescan" # the kernel has taken the disk for read-only
   expect_eq "$(scsi_sense "$disk" -s 512 -i "$in" 2a 00 "$(lba10 0)" 00 00 01 00)" good "WRITE(10) after SWP"
 }
 
