@@ -10,4 +10,4 @@ source /usr/lib/bulkhead-guest/helpers/conformance.sh
 readonly COMMANDS='CompareAndWrite|ExtendedCopy|GetLBAStatus|Inquiry|Mandatory|ModeSense6|MultipathIO|OrWrite|Prefetch16|ReadCapacity16'
 readonly MORE='ReceiveCopyResults|ReportSupportedOpcodes|ReadOnly|Unmap|Verify16|Write10|WriteAtomic16|WriteSame16|WriteVerify16'
 
-conformance_scenario "^SCSI\.($COMMANDS|$MORE)\.|^SCSI\.Sanitize\.(BlockErase|ExitFailureMode|Overwrite|Readonly)\b"
+conformance_scenario "^SCSI\.($COMMANDS|$MORE)\.|^SCSI\.Sanitize\.(BlockErase|ExitFailureMode|Overwrite|Readonly)$"
