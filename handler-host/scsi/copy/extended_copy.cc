@@ -247,8 +247,13 @@ Flow buffer_borrowed(Task& task, IoStatus) {
   return copy_next(task);
 }
 
-Flow locked(Task& task, IoStatus) {
+Flow no_atomic_write(Task& task, IoStatus) {
   return task.borrow(task.unit().copy_lock(), buffer_borrowed);
+}
+
+// A copy reads in pieces, and must not see half of what WRITE ATOMIC writes.
+Flow locked(Task& task, IoStatus) {
+  return task.hold_off_atomic_writes({0, task.unit().capacity().value}, no_atomic_write);
 }
 
 Flow identified(Task& task, IoStatus status) {

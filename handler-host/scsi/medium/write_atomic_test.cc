@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/endian.h"
+#include "handler-host/scsi/testing/copy_lists.h"
 #include "handler-host/scsi/testing/test_lun.h"
 
 namespace bulkhead::scsi {
@@ -171,6 +172,19 @@ TEST(WriteAtomic16, VerifyIsAReaderToo) {
   EXPECT_EQ(lun.device.held(), 1u);
   lun.device.finish_all();
   EXPECT_THAT(verify.reply(), IsGood());
+}
+
+TEST(WriteAtomic16, ACopyIsAReaderToo) {
+  TestLun lun(eight_at_once());
+  lun.device.hold(true);
+  const Bytes list = lid1_list({.segments = {segment(Lba{8}, Lba{32}, 8)}});
+  TestCommand& copy = lun.start(extended_copy_cdb(static_cast<std::uint32_t>(list.size())), list);
+  ASSERT_EQ(lun.device.held(), 1u);
+  TestCommand& atomic = lun.start(write_atomic16(Lba{8}, 8), Bytes(4096, 0xa5));
+  EXPECT_EQ(lun.device.held(), 1u);
+  lun.device.finish_all();
+  EXPECT_THAT(lun.answered, ElementsAre(&copy, &atomic));
+  EXPECT_EQ(lun.medium(Lba{32}, BlockCount{8}), Bytes(4096, 0));
 }
 
 TEST(WriteAtomic16, ReadsDoNotWaitForEachOtherNorForOrdinaryWrites) {
