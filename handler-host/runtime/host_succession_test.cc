@@ -68,6 +68,7 @@ class Succession : public ::testing::Test {
     EXPECT_TRUE(entry && entry->scsi_status == kCheckCondition);
     return entry ? entry->sense[2] & 0x0f : -1;
   }
+  // Asks until it is, for 30 s at most: nothing tells the end of a background operation.
   void wait_until_ready(HostProcess& host) {
     for (int i = 0; i < 3000 && host.execute(test_unit_ready()) != kGood; ++i) ::usleep(10'000);
     EXPECT_EQ(host.execute(test_unit_ready()), kGood);

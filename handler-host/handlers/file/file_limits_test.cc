@@ -48,6 +48,8 @@ TEST(FileWithoutIoUring, RefusesAnInsistentConfig) {
   });
 }
 
+// Here and below: who builds as an ordinary user, or in a container without loop devices, may go without
+// these tests; tools/check takes a skipped test for a failed one.
 TEST(FileOnAFullFileSystem, WritesFailForLackOfSpaceAndHolesGiveItBack) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can mount a small file system";
   in_child([] {

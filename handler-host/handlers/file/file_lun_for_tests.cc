@@ -13,14 +13,14 @@ constexpr std::uintptr_t kPage = 4096;
 
 }  // namespace
 
-ScratchFolder::ScratchFolder() {
-  std::string pattern = ::testing::TempDir() + "/file-lun-XXXXXX";
-  folder_ = ::mkdtemp(pattern.data());
+ScratchFolder::ScratchFolder(const std::filesystem::path& where) {
+  std::string pattern = where / "file-lun-XXXXXX";  // mkdtemp() puts letters for the X's
+  if (::mkdtemp(pattern.data()) != nullptr) folder_ = pattern;
 }
 
 ScratchFolder::~ScratchFolder() {
   std::error_code ignored;
-  std::filesystem::remove_all(folder_, ignored);
+  if (valid()) std::filesystem::remove_all(folder_, ignored);
 }
 
 std::string ScratchFolder::file(const std::string& name, std::uint64_t bytes) const {

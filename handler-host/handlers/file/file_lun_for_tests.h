@@ -18,11 +18,15 @@ namespace bulkhead::handler {
 
 inline constexpr std::uint64_t kMebibyte = 1 << 20;
 
-// A folder that goes away with the test; on the file system the tests run on, which is a disk, not tmpfs.
+// A folder that goes away with the test; unless told otherwise on the file system the tests run on, which is a
+// disk, not tmpfs. Not valid() if it can't be made there.
 class ScratchFolder {
  public:
-  ScratchFolder();
+  explicit ScratchFolder(const std::filesystem::path& where = ::testing::TempDir());
   ~ScratchFolder();
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  [[nodiscard]] bool valid() const { return !folder_.empty(); }
   [[nodiscard]] std::string path(const std::string& name) const { return folder_ / name; }
   // A sparse file.
   std::string file(const std::string& name, std::uint64_t bytes) const;

@@ -70,6 +70,7 @@ TEST_P(LackOfSpace, ToldToADurableWriteFailsTheNextFlushToo) {
 INSTANTIATE_TEST_SUITE_P(Errors, LackOfSpace, ::testing::Values(ENOSPC, EDQUOT),
                          [](const auto& row) { return row.param == ENOSPC ? "FileSystem" : "Quota"; });
 
+// Skipped for an ordinary user; tools/check takes a skipped test for a failed one.
 TEST(FileOnAFullFileSystem, AWriteThatFitsInPartFailsForLackOfSpace) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can mount a small file system";
   for (const std::string options : {"?engine=uring", "?engine=threads"}) {

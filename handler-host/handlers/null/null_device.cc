@@ -46,6 +46,7 @@ NullDevice::~NullDevice() {
 Result<std::unique_ptr<Device>> NullDevice::open(Services& services, const OpenRequest& request) {
   auto config = parse_null_config(request.config);
   if (!config) return std::unexpected(std::move(config.error()));
+  // What the option is for: a back end that is slow to open. open() may block.
   std::this_thread::sleep_for(std::chrono::milliseconds(config->open_delay_ms));
   if (config->open_fail != 0)
     return fail_errno(static_cast<int>(config->open_fail), "null: failing, as option open_fail asks");

@@ -19,12 +19,7 @@ Bytes zeroes(std::size_t count) {
 
 // A CDB with LBA and count where those of its length have them.
 Bytes with_lba(std::uint8_t opcode, std::uint8_t lba, std::uint8_t count, std::uint8_t flags = 0) {
-  Bytes cdb(cdb_length(opcode, 0));
-  cdb[0] = opcode;
-  cdb[1] = flags;
-  cdb[cdb.size() == 16 ? 9 : 5] = lba;
-  cdb[cdb.size() == 16 ? 13 : cdb.size() == 12 ? 9 : 8] = count;
-  return cdb;
+  return extent_cdb(opcode, Lba{lba}, BlockCount{count}, flags);
 }
 Bytes compare_and_write(std::uint8_t lba) {
   return with_lba(0x89, lba, 1);
