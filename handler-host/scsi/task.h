@@ -145,4 +145,9 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   RangeLock* borrowed_ = nullptr;
 };
 
+// The last step of a command that returns no data: GOOD, or what went wrong.
+inline Flow answer(Task& task, handler::IoStatus status) {
+  return status == handler::IoStatus::Ok ? task.good() : task.fail(status);
+}
+
 }  // namespace bulkhead::scsi

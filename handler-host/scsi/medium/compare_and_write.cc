@@ -34,11 +34,6 @@ Halves halves_of(Task& task) {
   return {task.unit().offset_of(extent.first), task.unit().bytes_of(extent.count)};
 }
 
-Flow written(Task& task, IoStatus status) {
-  if (status != IoStatus::Ok) return task.fail(status);
-  return task.good();
-}
-
 Flow compared(Task& task, IoStatus status) {
   if (status != IoStatus::Ok) return task.fail(status);
   const Halves halves = halves_of(task);
@@ -48,7 +43,7 @@ Flow compared(Task& task, IoStatus status) {
                            .information = task.progress.at.value - halves.at.value});
   }
   return task.write(halves.at, task.data().subspan(halves.each.value, halves.each.value),
-                    task.unit().durability(task.cdb().bit(1, kFuaBit)), written);
+                    task.unit().durability(task.cdb().bit(1, kFuaBit)), answer);
 }
 
 Flow locked(Task& task, IoStatus) {

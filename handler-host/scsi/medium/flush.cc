@@ -5,16 +5,6 @@
 #include "handler-host/scsi/unit.h"
 
 namespace bulkhead::scsi {
-namespace {
-
-using handler::IoStatus;
-
-Flow flushed(Task& task, IoStatus status) {
-  if (status != IoStatus::Ok) return task.fail(status);
-  return task.good();
-}
-
-}  // namespace
 
 // Everything is flushed, whatever range was named: a superset is allowed. IMMED lets the answer come before
 // the flush is over; it comes after it here, which costs that initiator patience, but an error reaches the
@@ -23,7 +13,7 @@ Flow synchronize_cache(Task& task) {
   const std::size_t cdb_bytes = task.row().cdb_bytes();
   const Extent extent = extent_of(task.cdb(), cdb_bytes);  // no blocks: to the end
   if (const auto sense = refuse_outside(task.unit(), extent, cdb_bytes)) return task.fail(*sense);
-  return task.flush(flushed);
+  return task.flush(answer);
 }
 
 // There is no motor, and no medium to eject: what remains of stopping is that cached data is safe afterwards.
@@ -37,7 +27,7 @@ Flow start_stop_unit(Task& task) {
   const bool start = cdb.bit(4, 0);
   const bool no_flush = cdb.bit(4, 2);
   if (start || no_flush) return task.good();
-  return task.flush(flushed);
+  return task.flush(answer);
 }
 
 }  // namespace bulkhead::scsi

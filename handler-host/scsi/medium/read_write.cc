@@ -78,14 +78,9 @@ Flow no_atomic_write(Task& task, IoStatus) {
   return start_read(task);
 }
 
-Flow write_over(Task& task, IoStatus status) {
-  if (status != IoStatus::Ok) return task.fail(status);
-  return task.good();
-}
-
 Flow write_locked(Task& task, IoStatus) {
   return task.write(task.progress.at, task.data().first(task.progress.bytes),
-                    task.unit().durability(force_unit_access(task)), write_over);
+                    task.unit().durability(force_unit_access(task)), answer);
 }
 
 }  // namespace

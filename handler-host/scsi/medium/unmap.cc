@@ -66,11 +66,6 @@ std::span<const std::uint8_t> parameter_list(Task& task) {
   return task.list().first(task.cdb().u16<7>());
 }
 
-Flow over(Task& task, IoStatus status) {
-  if (status != IoStatus::Ok) return task.fail(status);
-  return task.good();
-}
-
 // progress: `piece` was just discarded at `at`, `left` of this descriptor were left before; `index`
 // descriptors of `bytes` were begun. The first failure ends the command: what was discarded before stays
 // discarded, as SBC-3 allows.
@@ -82,7 +77,7 @@ Flow discard_next(Task& task, IoStatus status) {
   progress.left.value -= progress.piece.value;
   while (progress.left.value == 0) {
     // What was answered must stay true without a cache, also after a power cut.
-    if (progress.index == progress.bytes) return unit.write_cache() ? task.good() : task.flush(over);
+    if (progress.index == progress.bytes) return unit.write_cache() ? task.good() : task.flush(answer);
     const Extent extent = descriptor(parameter_list(task), progress.index++);
     progress.at = unit.offset_of(extent.first);
     progress.left = unit.bytes_of(extent.count);

@@ -41,16 +41,11 @@ Extent extent_of(const Task& task) {
   return {Lba{task.cdb().u64<kLbaByte>()}, BlockCount{task.cdb().u16<kCountByte>()}};
 }
 
-Flow written(Task& task, IoStatus status) {
-  if (status != IoStatus::Ok) return task.fail(status);
-  return task.good();
-}
-
 Flow alone(Task& task, IoStatus) {
   const Unit& unit = task.unit();
   const Extent extent = extent_of(task);
   return task.write(unit.offset_of(extent.first), task.data().first(unit.bytes_of(extent.count).value),
-                    unit.durability(task.cdb().bit(1, kFuaBit)), written);
+                    unit.durability(task.cdb().bit(1, kFuaBit)), answer);
 }
 
 Flow locked(Task& task, IoStatus) {

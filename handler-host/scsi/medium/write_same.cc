@@ -32,11 +32,6 @@ bool block_is_zero(Task& task) {
   return std::ranges::all_of(block, [](std::byte byte) { return byte == std::byte{0}; });
 }
 
-Flow over(Task& task, IoStatus status) {
-  if (status != IoStatus::Ok) return task.fail(status);
-  return task.good();
-}
-
 // The block again and again, as many at a time as the scratch buffer holds.
 Flow write_copies(Task& task, IoStatus status) {
   if (status != IoStatus::Ok) return task.fail(status);
@@ -62,7 +57,7 @@ Flow scratch_borrowed(Task& task, IoStatus) {
 
 Flow zeroes_written(Task& task, IoStatus status) {
   if (status == IoStatus::NotSupported) return task.borrow(task.unit().scratch_lock(), scratch_borrowed);
-  return over(task, status);
+  return answer(task, status);
 }
 
 Flow write_zeroes(Task& task) {
@@ -78,7 +73,7 @@ Flow discard_next(Task& task, IoStatus status) {
   Task::Progress& progress = task.progress;
   progress.at.value += progress.piece.value;
   progress.left.value -= progress.piece.value;
-  if (progress.left.value == 0) return task.unit().write_cache() ? task.good() : task.flush(over);
+  if (progress.left.value == 0) return task.unit().write_cache() ? task.good() : task.flush(answer);
   progress.piece = task.unit().discard_piece(progress.at, progress.left);
   return task.discard(progress.at, progress.piece, discard_next);
 }
