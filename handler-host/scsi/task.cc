@@ -186,7 +186,16 @@ Flow Task::good(const Response& response, std::uint64_t allocation_length) {
 }
 
 Flow Task::fail(const Sense& sense) {
-  return finish(check_condition(sense, unit_->sense_format()));
+  return finish(check_condition(with_pointer(sense), unit_->sense_format()));
+}
+
+// A PARAMETER LIST LENGTH ERROR, wherever it was found, is about the one field of the CDB of that name; it
+// lies where others have their number of blocks. FORMAT UNIT has none.
+Sense Task::with_pointer(Sense sense) const {
+  if (sense.field || row_ == nullptr || sense.code != asc::kParameterListLengthError) return sense;
+  const std::uint8_t byte = extent_fields(row_->cdb_bytes()).count_byte;
+  if (row_->usage[byte] != 0) sense.field = FieldPointer{FieldPointer::Where::Cdb, byte, std::nullopt};
+  return sense;
 }
 
 Flow Task::busy() {

@@ -122,6 +122,7 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   Flow finish(const Reply& reply);
   void let_go();
   void count(const Sense& sense);
+  [[nodiscard]] Sense with_pointer(Sense sense) const;
   void report(handler::IoStatus status, const Reply& reply);
 
   Unit* unit_ = nullptr;

@@ -67,7 +67,11 @@ bool asked_for(const ModePageRow& row, const Wanted& wanted) {
 
 // The pages, or what was wrong with the request.
 std::optional<Sense> put_pages(const Unit& unit, const Wanted& wanted, Response& response) {
-  if (wanted.control == PageControl::Saved) return illegal_request(asc::kSavingNotSupported);
+  if (wanted.control == PageControl::Saved) {
+    Sense sense = illegal_request(asc::kSavingNotSupported);
+    sense.field = FieldPointer{FieldPointer::Where::Cdb, 2, 7};  // PC
+    return sense;
+  }
   bool page_known = wanted.page == kAllPages;
   bool any = false;
   for (const ModePageRow& row : unit.type().mode_pages) {
