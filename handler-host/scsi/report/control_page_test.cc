@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "handler-host/scsi/testing/mode_lists.h"
 #include "handler-host/scsi/testing/test_lun.h"
 
 namespace bulkhead::scsi {
@@ -10,11 +11,7 @@ namespace {
 using namespace testing;
 using handler::IoStatus;
 
-constexpr std::uint8_t kDbd = 0x08;
-constexpr std::uint8_t kPf = 0x10;
 constexpr std::uint8_t kDefault = 0x80;
-constexpr std::uint8_t kCachingPage = 0x08;
-constexpr std::uint8_t kWce = 0x04;
 constexpr std::uint8_t kControlPage = 0x0a;
 constexpr std::uint8_t kDSense = 0x04;  // of byte 2
 constexpr std::uint8_t kSwp = 0x08;     // of byte 4
@@ -24,21 +21,6 @@ Bytes sense6(std::uint8_t page) {
 }
 Bytes sense10(std::uint8_t page) {
   return {0x5a, kDbd, page, 0, 0, 0, 0, 2, 0, 0};
-}
-Bytes select6(std::size_t bytes) {
-  return {0x15, kPf, 0, 0, static_cast<std::uint8_t>(bytes), 0};
-}
-// A MODE SELECT(6) list of the caching page alone, with the cache on or off.
-Bytes caching_list(bool on) {
-  Bytes list(4 + 20);
-  list[4] = kCachingPage;
-  list[5] = 18;
-  list[6] = on ? kWce : 0;
-  return list;
-}
-Reply select_caching(TestLun& lun, bool on) {
-  const Bytes list = caching_list(on);
-  return lun.put(select6(list.size()), list);
 }
 // A MODE SELECT(6) list of the control page as it is, with these two bits.
 Bytes control_list(TestLun& lun, bool d_sense, bool swp) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/endian.h"
+#include "handler-host/scsi/testing/mode_lists.h"
 #include "handler-host/scsi/testing/test_lun.h"
 
 namespace bulkhead::scsi {
@@ -12,15 +13,11 @@ using handler::IoStatus;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-constexpr std::uint8_t kDbd = 0x08;
 constexpr std::uint8_t kLlbaa = 0x10;
-constexpr std::uint8_t kPf = 0x10;
 constexpr std::uint8_t kSp = 0x01;
 constexpr std::uint8_t kChangeable = 0x40;
 constexpr std::uint8_t kDefault = 0x80;
 constexpr std::uint8_t kSaved = 0xc0;
-constexpr std::uint8_t kCachingPage = 0x08;
-constexpr std::uint8_t kWce = 0x04;
 constexpr std::uint8_t kControlPage = 0x0a;
 constexpr std::uint8_t kDSense = 0x04;  // of byte 2
 constexpr std::uint8_t kSwp = 0x08;     // of byte 4
@@ -32,24 +29,9 @@ Bytes sense6(std::uint8_t page, std::uint8_t flags = kDbd, std::uint8_t subpage 
 Bytes sense10(std::uint8_t page, std::uint8_t flags = kDbd, std::uint8_t subpage = 0) {
   return {0x5a, flags, page, subpage, 0, 0, 0, 2, 0, 0};
 }
-Bytes select6(std::size_t bytes, std::uint8_t flags = kPf) {
-  return {0x15, flags, 0, 0, static_cast<std::uint8_t>(bytes), 0};
-}
 Bytes select10(std::size_t bytes, std::uint8_t flags = kPf) {
   return {0x55, flags, 0, 0, 0, 0, 0, static_cast<std::uint8_t>(bytes >> 8), static_cast<std::uint8_t>(bytes),
           0};
-}
-// A MODE SELECT(6) list of the caching page alone, with the cache on or off.
-Bytes caching_list(bool on) {
-  Bytes list(4 + 20);
-  list[4] = kCachingPage;
-  list[5] = 18;
-  list[6] = on ? kWce : 0;
-  return list;
-}
-Reply select_caching(TestLun& lun, bool on) {
-  const Bytes list = caching_list(on);
-  return lun.put(select6(list.size()), list);
 }
 // Pages of a MODE SENSE(6) answer without block descriptors: where each begins, and its code and subpage.
 struct Page {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "handler-host/scsi/testing/copy_lists.h"
+#include "handler-host/scsi/testing/mode_lists.h"
 #include "proto/opcode_facts.h"
 
 namespace bulkhead::scsi::testing {
@@ -50,15 +51,6 @@ Sent cut(const Bytes& cdb, Bytes list) {
   return {cdb, std::move(list)};
 }
 
-// MODE PARAMETER header and the Caching page: WCE stays as it is.
-Bytes mode_list(std::size_t header_bytes) {
-  Bytes list(header_bytes + 20);
-  list[header_bytes] = 0x08;
-  list[header_bytes + 1] = 18;
-  list[header_bytes + 2] = 0x04;
-  return list;
-}
-
 std::vector<CommandCase> make_cases() {
   return {
       {.opcode = 0x00, .good = {zeroes(6)}},
@@ -74,7 +66,7 @@ std::vector<CommandCase> make_cases() {
        .too_little_data = Sent{write6(8, 2), zeroes(1023)}},
       {.opcode = 0x12, .good = {inquiry_of(36)}, .data_in_bytes = 36},
       {.opcode = 0x15,
-       .good = {{0x15, 0x10, 0, 0, 24, 0}, mode_list(4)},
+       .good = {{0x15, 0x10, 0, 0, 24, 0}, caching_list(true, 4)},
        .too_little_data = Sent{{0x15, 0x10, 0, 0, 24, 0}, zeroes(23)}},
       {.opcode = 0x1a, .good = {{0x1a, 0, 0x3f, 0, 255, 0}}, .data_in_bytes = 12 + 12 + 20 + 12 + 12},
       {.opcode = 0x1b, .good = {{0x1b, 0, 0, 0, 1, 0}}},
@@ -124,7 +116,7 @@ std::vector<CommandCase> make_cases() {
       {.opcode = 0x4c, .good = {{0x4c, 0x02, 0x40, 0, 0, 0, 0, 0, 0, 0}}},
       {.opcode = 0x4d, .good = {{0x4d, 0, 0x40, 0, 0, 0, 0, 1, 0, 0}}, .data_in_bytes = 4 + 5},
       {.opcode = 0x55,
-       .good = {{0x55, 0x10, 0, 0, 0, 0, 0, 0, 28, 0}, mode_list(8)},
+       .good = {{0x55, 0x10, 0, 0, 0, 0, 0, 0, 28, 0}, caching_list(true, 8)},
        .too_little_data = Sent{{0x55, 0x10, 0, 0, 0, 0, 0, 0, 28, 0}, zeroes(27)}},
       {.opcode = 0x5a,
        .good = {{0x5a, 0, 0x3f, 0, 0, 0, 0, 1, 0, 0}},
