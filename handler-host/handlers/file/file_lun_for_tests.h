@@ -18,8 +18,8 @@ namespace bulkhead::handler {
 
 inline constexpr std::uint64_t kMebibyte = 1 << 20;
 
-// A folder that goes away with the test; unless told otherwise on the file system the tests run on, which is a
-// disk, not tmpfs. Not valid() if it can't be made there.
+// A folder that goes away with the test; unless told otherwise on the file system the tests run on, which is
+// a disk, not tmpfs. Not valid() if it can't be made there.
 class ScratchFolder {
  public:
   explicit ScratchFolder(const std::filesystem::path& where = ::testing::TempDir());
