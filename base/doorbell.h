@@ -15,7 +15,8 @@ namespace bulkhead {
 // The consumer's side: its own sleep word, which the producer reads.
 class SleepWord {
  public:
-  explicit SleepWord(std::uint32_t& word) : word_(&word) {}
+  // Goes on from what the word says: somebody before us may have died asleep.
+  explicit SleepWord(std::uint32_t& word) : word_(&word), value_(load_relaxed(word)) {}
 
   // Announces a sleep. The caller then looks at its ring once more and, if it found something, calls wake().
   void prepare_sleep() {
@@ -29,7 +30,7 @@ class SleepWord {
 
  private:
   std::uint32_t* word_;
-  std::uint32_t value_ = 0;  // even: awake
+  std::uint32_t value_;  // even: awake
 };
 
 // The producer's side: the peer's sleep word, hostile, and the descriptor that wakes it.

@@ -23,6 +23,9 @@
 // command's buffer, data only for a command that may read. A violation ends the host with a named reason.
 // What a host writes into `data` hurts only its own LUN.
 //
+// A supervisor may die and be followed by another one, which finds the memory as the last one left it: the host
+// notices nothing, but for message Adopt. An entry of completions may then be looked at twice.
+//
 // Raising the version: any change of size, offset or meaning here. The host states the version it speaks in
 // Hello (proto/control.proto), the supervisor in the headers of the memory; each ends what differs.
 #pragma once
@@ -33,7 +36,7 @@
 
 namespace bulkhead::channel {
 
-inline constexpr std::uint32_t kChannelVersion = 1;
+inline constexpr std::uint32_t kChannelVersion = 2;
 inline constexpr std::uint64_t kRequestsMagic = 0x315145522d4b4c42;     // "BLK-REQ1", little endian
 inline constexpr std::uint64_t kCompletionsMagic = 0x31504d432d4b4c42;  // "BLK-CMP1"
 inline constexpr std::size_t kCacheLine = 64;
@@ -59,7 +62,9 @@ struct RequestsHeader {
   std::uint64_t data_bytes;  // size of the data file
   std::uint8_t pad0[32];
   alignas(kCacheLine) std::uint32_t submit_head;  // entries ever put into submit[], modulo 2^32
-  std::uint8_t pad1[60];
+  // Completions ever taken, modulo 2^32: not for the host, but for the supervisor's successor.
+  std::uint32_t completions_taken;
+  std::uint8_t pad1[56];
   alignas(kCacheLine) std::uint32_t supervisor_sleep;  // odd: ring to wake the supervisor's pump
   std::uint8_t pad2[60];
 };

@@ -130,8 +130,8 @@ TEST_F(Channels, RefusesAMissingMagicNumber) {
   EXPECT_THAT(refusal(), HasSubstr("no magic number"));
 }
 TEST_F(Channels, RefusesAnotherVersion) {
-  peer.requests().version = 2;
-  EXPECT_THAT(refusal(), HasSubstr("version 2, this host speaks 1"));
+  peer.requests().version = channel::kChannelVersion + 1;
+  EXPECT_THAT(refusal(), HasSubstr("version 3, this host speaks 2"));
 }
 TEST_F(Channels, RefusesHeadersThatDisagreeWithStart) {
   peer.requests().submit_offset += 4;

@@ -33,19 +33,40 @@ struct HostEnds {
   UniqueFd supervisor_doorbell;  // eventfd: rings us
 };
 
+// What our end is made of: kept for a supervisor that follows us.
+struct ChannelFds {
+  UniqueFd requests;  // for writing
+  UniqueFd completions;
+  UniqueFd data;
+  UniqueFd host_doorbell;  // pipe, write end
+  UniqueFd doorbell;       // eventfd
+};
+
 class Channel {
  public:
   struct Ends;
   [[nodiscard]] static Result<Ends> create(const ChannelSize& size);
+  // A dead supervisor's end, gone on with. Errors: BadInput when these are no channel of this size and version.
+  [[nodiscard]] static Result<std::unique_ptr<Channel>> adopt(const ChannelSize& size, ChannelFds fds);
 
+  // Entries put into the submission ring so far, and how many of them the host may have seen; modulo 2^32.
+  [[nodiscard]] std::uint32_t submit_index() const { return submit_head_; }
+  [[nodiscard]] bool seen_by_host(std::uint32_t index) const {
+    return static_cast<std::int32_t>(index - published_) < 0;
+  }
   // Fills the slot and puts it into the submission ring; seen by the host after publish().
   void submit(SlotIndex index, const channel::Slot& slot);
   // Makes submissions visible and rings the host if it sleeps.
   void publish();
 
+  // Rings the host if it sleeps, in case whoever published last did not live to do so.
+  void ring_host() { ring_host_.ring_if_asleep(); }
+
   // A private copy of the next completion. nullopt: none. PeerBroken: the host claims more than it can have
   // written.
   [[nodiscard]] Result<std::optional<channel::CompletionEntry>> next_completion();
+  // It has been dealt with; the next one comes next.
+  void completion_done();
 
   // Announces that we are about to wait for the doorbell; false: something came, look again.
   [[nodiscard]] bool prepare_sleep();
@@ -69,14 +90,15 @@ class Channel {
   UniqueFd doorbell_fd_;
   SleepWord sleep_;
   Doorbell ring_host_;
-  std::uint32_t submit_head_ = 0;
-  std::uint32_t published_ = 0;
-  std::uint32_t completions_taken_ = 0;
+  std::uint32_t submit_head_;
+  std::uint32_t published_;
+  std::uint32_t completions_taken_;
 };
 
 struct Channel::Ends {
   std::unique_ptr<Channel> channel;
   HostEnds host;
+  ChannelFds kept;
 };
 
 }  // namespace bulkhead::supervisor

@@ -40,6 +40,8 @@ class PageMap {
     return std::nullopt;
   }
 
+  // A run that is known to be free, e.g. by a journal.
+  void claim(std::uint32_t first, std::uint32_t count) { mark(first, count, true); }
   void give_back(std::uint32_t first, std::uint32_t count) { mark(first, count, false); }
 
   [[nodiscard]] std::uint32_t pages() const { return pages_; }

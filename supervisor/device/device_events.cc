@@ -51,7 +51,7 @@ void Device::took(const InFlightCommand& command) {
 
 void Device::poisoned(const InFlightCommand& command) {
   const std::string cdb(CdbText(command).view());
-  asio::post(context_.io, [self = weak_from_this(), cdb, deaths = command.replays] {
+  asio::post(context_.io, [self = weak_from_this(), cdb, deaths = command.progress.replays] {
     const auto device = self.lock();
     if (!device) return;
     const auto text =

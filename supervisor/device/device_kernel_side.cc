@@ -30,7 +30,10 @@ awaitable<Result<>> Device::open_kernel_side() {
         fmt::format("size {} is not a multiple (above 0) of the block size {}; create the backstore with a "
                     "size that is",
                     facts.size.value, facts.block_bytes));
-  auto ring = CommandRing::attach(opened->region.bytes());
+  const auto pages = static_cast<std::uint32_t>(channel_size().data_bytes / channel::kPage);
+  auto journal = Journal::create(channel_size().slots, pages);
+  if (!journal) co_return std::unexpected(std::move(journal.error()));
+  auto ring = CommandRing::attach(opened->region.bytes(), (*journal)->cursors());
   if (!ring) co_return std::unexpected(std::move(ring.error()));
   kernel_ = std::move(*opened);
   auto kick = [fd = kernel_->uio.get()] {
@@ -38,7 +41,7 @@ awaitable<Result<>> Device::open_kernel_side() {
     [[maybe_unused]] const ssize_t written = ::write(fd, &any, sizeof any);
   };
   DataPath::Events& events = *this;
-  path_ = std::make_unique<DataPath>(*ring, channel_size(), stats_, events, std::move(kick));
+  path_ = std::make_unique<DataPath>(*ring, std::move(*journal), stats_, events, std::move(kick));
   Result<> added;
   auto add = [this, &added] { added = pump_.add(*this); };
   co_await pump_do(std::move(add));

@@ -16,8 +16,8 @@ namespace bulkhead::supervisor {
   constexpr std::uint8_t kCheckCondition = 0x02;
   if (entry.slot >= table.slots()) return "completion for a slot that does not exist";
   const InFlightCommand& command = table.at(SlotIndex{entry.slot});
-  if (command.state != CommandState::Submitted) return "completion for a slot that is not in flight";
-  if (entry.generation != command.generation) return "completion with a stale generation";
+  if (command.progress.state != CommandState::Submitted) return "completion for a slot that is not in flight";
+  if (entry.generation != command.progress.generation) return "completion with a stale generation";
   if (entry.reserved != 0) return "completion with reserved bits set";
   // SAM-5 5.3.1: GOOD, CHECK CONDITION, CONDITION MET, BUSY, RESERVATION CONFLICT, TASK SET FULL, TASK
   // ABORTED

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "supervisor/journal/persist.h"
 #include "supervisor/pump/completion_check.h"
 #include "supervisor/pump/guarded_copy.h"
 
@@ -24,28 +25,35 @@ std::uint64_t monotonic_ns() {
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-std::uint32_t pages_of(const ChannelSize& size) {
-  return static_cast<std::uint32_t>(size.data_bytes / channel::kPage);
-}
-
 bool is_good(std::uint8_t status) {
   return status == kStatusGood || status == 0x04;
 }  // CONDITION MET
 
 }  // namespace
 
-DataPath::DataPath(CommandRing ring, const ChannelSize& size, std::shared_ptr<DeviceStats> stats,
+DataPath::DataPath(CommandRing ring, std::shared_ptr<Journal> journal, std::shared_ptr<DeviceStats> stats,
                    Events& events, std::move_only_function<void()> kick)
-    : ring_(ring),
-      table_(size.slots, pages_of(size)),
+    : journal_(std::move(journal)),
+      ring_(ring),
+      table_(journal_),
       stats_(std::move(stats)),
       events_(events),
-      kick_(std::move(kick)) {
-  listed_.reserve(size.slots);
+      kick_(std::move(kick)),
+      kick_owed_(journal_->adopted()) {
+  listed_.reserve(table_.slots());
+  for (auto i = table_.oldest(); i;) {
+    const SlotIndex index = *i;
+    i = table_.newer_than(index);
+    const Progress& progress = table_.at(index).progress;
+    if (progress.state == CommandState::Submitted) ++submitted_;
+    if (progress.replays >= kSuspectAfter) ++suspects_;
+    if (progress.state == CommandState::TooLarge) fail_command(index, kTransferTooLong);
+  }
 }
 
 bool DataPath::turn() {
   now_ns_ = monotonic_ns();
+  journal_->cursors().last_turn_ns = now_ns_;
   if (channel_) channel_->wake();
   const bool more_answers = reap();
   const bool more_commands = consume();
@@ -69,14 +77,24 @@ bool DataPath::reap() {
       return false;
     }
     if (!*entry) return false;
-    if (auto rule = broken_rule(**entry, table_)) {
-      lose_host(*rule);
-      return false;
+    if (!dealt_with_before(**entry)) {
+      if (auto rule = broken_rule(**entry, table_)) {
+        lose_host(*rule);
+        return false;
+      }
+      finish(SlotIndex{(*entry)->slot}, (*entry)->scsi_status,
+             std::span((*entry)->sense).first((*entry)->sense_bytes), (*entry)->data_bytes);
     }
-    finish(SlotIndex{(*entry)->slot}, (*entry)->scsi_status,
-           std::span((*entry)->sense).first((*entry)->sense_bytes), (*entry)->data_bytes);
+    channel_->completion_done();
   }
   return channel_ != nullptr;
+}
+
+// The supervisor before us may have died between answering the kernel and noting that this entry is done.
+bool DataPath::dealt_with_before(const channel::CompletionEntry& entry) {
+  if (!std::exchange(perhaps_again_, false) || entry.slot >= table_.slots()) return false;
+  const Progress& progress = table_.at(SlotIndex{entry.slot}).progress;
+  return progress.state == CommandState::Free && progress.generation == entry.generation;
 }
 
 bool DataPath::consume() {
@@ -89,23 +107,31 @@ bool DataPath::consume() {
     }
     if (const auto* request = std::get_if<RingTaskManagement>(&*entry)) {
       manage(*request);
-      ring_.take_without_data();
+      ring_.step_over();
       continue;
     }
     const auto* command = std::get_if<RingCommand>(&*entry);
     if (command == nullptr) return false;
     if (table_.too_large(*command)) {
-      ring_.take_without_data();
-      ring_.answer({command->id, kStatusCheckCondition, kTransferTooLong, 0});
+      if (!refuse_too_large(*command)) return false;
       continue;
     }
-    auto index = table_.add(*command, now_ns_);
+    auto index = table_.add(*command, ring_.sequence(), now_ns_);
     if (!index) return false;  // stays in the ring until an answer makes room
     ring_.take(*command, table_.segments_of(*index));
     if (log_enabled(Level::DebugScsi)) events_.took(table_.at(*index));
     if (!next_to_submit_) next_to_submit_ = *index;
   }
   return !broken_;
+}
+
+// False: no slot is free; as for any other command, an answer makes room.
+bool DataPath::refuse_too_large(const RingCommand& command) {
+  auto index = table_.add_too_large(command, ring_.sequence(), now_ns_);
+  if (!index) return false;
+  ring_.take_without_data();
+  fail_command(*index, kTransferTooLong);
+  return true;
 }
 
 // The kernel waits until these have ended. Those that no host has end here; the others the host must end, as
@@ -119,9 +145,13 @@ void DataPath::manage(const RingTaskManagement& request) {
     i = table_.newer_than(index);
     InFlightCommand& command = table_.at(index);
     if (!request.lists(command.id)) continue;
-    if (!std::exchange(command.aborted, true)) stats_->aborted_commands.add(1);
-    if (command.state == CommandState::Submitted) {
-      listed_.push_back({index, command.generation});
+    Progress progress = command.progress;
+    if (!std::exchange(progress.aborted, true)) {
+      stats_->aborted_commands.add(1);
+      table_.set_progress(index, progress);
+    }
+    if (progress.state == CommandState::Submitted) {
+      listed_.push_back({index, progress.generation});
       continue;
     }
     if (next_to_submit_ == index) next_to_submit_ = i;
@@ -137,6 +167,7 @@ void DataPath::submit_waiting() {
   while (next_to_submit_ && (suspects_ == 0 || submitted_ == 0)) {
     const SlotIndex index = *next_to_submit_;
     next_to_submit_ = table_.newer_than(index);
+    if (table_.at(index).progress.state != CommandState::Waiting) continue;
     if (!submit(index)) fail_command(index, kInternalTargetFailure);
   }
 }
@@ -148,21 +179,26 @@ bool DataPath::submit(SlotIndex index) {
       command.facts.direction == channel::Direction::Both) {
     std::uint64_t at = offset;
     for (const KernelSegment& segment : table_.segments_of(index)) {
+      crash_point();
       if (!guarded_copy(channel_->data(at, segment.bytes),
                         ring_.region().subspan(segment.offset, segment.bytes)))
         return false;
       at += segment.bytes;
     }
   }
-  ++command.generation;
-  command.state = CommandState::Submitted;
+  Progress progress = command.progress;
+  progress.state = CommandState::Submitted;
+  ++progress.generation;
+  persist(command.submit_index, channel_->submit_index());
+  command.submitted_ns = now_ns_;
+  table_.set_progress(index, progress);
   ++submitted_;
-  if (command.replays > 0) stats_->replayed.add(1);
-  channel::Slot slot{.generation = command.generation,
+  if (progress.replays > 0) stats_->replayed.add(1);
+  channel::Slot slot{.generation = progress.generation,
                      .cmd_id = command.id.value,
                      .cdb_bytes = command.cdb_bytes,
                      .direction = command.facts.direction,
-                     .replays = command.replays,
+                     .replays = progress.replays,
                      .data_offset = offset,
                      .data_bytes = command.data_bytes,
                      .arrived_ns = command.arrived_ns};
@@ -180,6 +216,7 @@ bool DataPath::return_data(SlotIndex index, std::uint32_t data_bytes, RingAnswer
   const bool cut = data_bytes > 0 && data_bytes < command.data_bytes && ring_.read_len_supported();
   if (cut) answer.read_len = data_bytes;
   for (const KernelSegment& segment : table_.segments_of(index)) {
+    crash_point();
     const auto to = ring_.region().subspan(segment.offset, segment.bytes);
     const std::uint64_t part = std::min(left, segment.bytes);
     if (part > 0 && !guarded_copy(to, channel_->data(at, part))) return false;
@@ -197,7 +234,7 @@ bool DataPath::return_data(SlotIndex index, std::uint32_t data_bytes, RingAnswer
 void DataPath::finish(SlotIndex index, std::uint8_t status, std::span<const std::uint8_t> sense,
                       std::uint32_t data_bytes) {
   InFlightCommand& command = table_.at(index);
-  RingAnswer answer{command.id, status, sense, 0};
+  RingAnswer answer{command.id, command.sequence, status, sense, 0};
   const bool reads = command.facts.direction == channel::Direction::In ||
                      command.facts.direction == channel::Direction::Both;
   if (is_good(status) && reads && !return_data(index, data_bytes, answer)) {
@@ -207,8 +244,8 @@ void DataPath::finish(SlotIndex index, std::uint8_t status, std::span<const std:
   }
   if (!broken_) ring_.answer(answer);
   count(command, status, sense, data_bytes);
-  if (command.state == CommandState::Submitted) --submitted_;
-  if (command.replays >= kSuspectAfter) --suspects_;
+  if (command.progress.state == CommandState::Submitted) --submitted_;
+  if (command.progress.replays >= kSuspectAfter) --suspects_;
   table_.remove(index);
 }
 
@@ -219,10 +256,58 @@ void DataPath::fail_command(SlotIndex index, const FixedSense& sense) {
 void DataPath::attach(std::unique_ptr<Channel> channel) {
   BULKHEAD_CHECK(!channel_ && channel->size().slots == table_.slots());
   channel_ = std::move(channel);
+  perhaps_again_ = false;
+  persist(journal_->cursors().host_link, HostLink::Attached);
   next_to_submit_ = table_.oldest();
   if (detached_ns_ == 0) return;
   const std::uint64_t stall_us = (monotonic_ns() - detached_ns_) / 1000;
   stats_->longest_stall_us.set(std::max(stats_->longest_stall_us.get(), stall_us));
+}
+
+void DataPath::adopt_host(std::unique_ptr<Channel> channel) {
+  BULKHEAD_CHECK(!channel_ && channel->size().slots == table_.slots());
+  channel_ = std::move(channel);
+  perhaps_again_ = true;
+  for (auto i = table_.oldest(); i; i = table_.newer_than(*i)) {
+    const InFlightCommand& command = table_.at(*i);
+    if (command.progress.state != CommandState::Submitted || channel_->seen_by_host(command.submit_index))
+      continue;
+    Progress progress = command.progress;
+    progress.state = CommandState::Waiting;
+    table_.set_progress(*i, progress);
+    --submitted_;
+  }
+  next_to_submit_ = table_.oldest();
+  channel_->ring_host();
+  end_adopted_stall();
+  tell_aborted_again();
+}
+
+void DataPath::lose_adopted_host() {
+  now_ns_ = monotonic_ns();
+  end_adopted_stall();
+  lose_host({});
+  flush();
+}
+
+// Nobody looked at the ring while there was no supervisor.
+void DataPath::end_adopted_stall() {
+  const std::uint64_t last = journal_->cursors().last_turn_ns;
+  const std::uint64_t now = monotonic_ns();
+  if (last == 0 || last > now) return;
+  stats_->longest_stall_us.set(std::max(stats_->longest_stall_us.get(), (now - last) / 1000));
+}
+
+// Whether the dead supervisor lived to tell the host, nobody knows; to hear it twice does no harm.
+void DataPath::tell_aborted_again() {
+  listed_.clear();
+  for (auto i = table_.oldest(); i; i = table_.newer_than(*i)) {
+    const Progress& progress = table_.at(*i).progress;
+    if (progress.state == CommandState::Submitted && progress.aborted)
+      listed_.push_back({*i, progress.generation});
+  }
+  if (listed_.empty()) return;
+  events_.task_management({.function = TaskFunction::AbortTask, .with_host = listed_, .answered = 0});
 }
 
 void DataPath::detach() {
@@ -239,33 +324,41 @@ void DataPath::detach() {
 void DataPath::lose_host(std::string_view rule) {
   retired_ = std::move(channel_);
   detached_ns_ = now_ns_;
+  persist(journal_->cursors().host_link, HostLink::Ending);
   for (auto i = table_.oldest(); i;) {
     const SlotIndex index = *i;
     i = table_.newer_than(index);
-    if (table_.at(index).state == CommandState::Submitted) retire_submitted(index);
+    if (table_.at(index).progress.state == CommandState::Submitted) retire_submitted(index);
   }
   BULKHEAD_CHECK(submitted_ == 0);
   next_to_submit_ = table_.oldest();
+  persist(journal_->cursors().host_link, HostLink::None);
   if (!rule.empty()) events_.host_broke_rule(rule);
 }
 
 // What becomes of a command whose host is gone: kept for the next one, or answered now.
 void DataPath::retire_submitted(SlotIndex index) {
   InFlightCommand& command = table_.at(index);
-  if (command.aborted) return finish(index, kStatusTaskAborted, {}, 0);
+  Progress progress = command.progress;
+  if (progress.aborted) return finish(index, kStatusTaskAborted, {}, 0);
   if (command.facts.replay == Replay::Never) return fail_command(index, kAbortedCommand);
-  command.state = CommandState::Waiting;
+  progress.state = CommandState::Waiting;
+  ++progress.replays;
+  table_.set_progress(index, progress);
   --submitted_;
-  ++command.replays;
-  if (command.replays == kSuspectAfter) ++suspects_;
-  if (command.replays < kPoisonAfter) return;
+  if (progress.replays == kSuspectAfter) ++suspects_;
+  if (progress.replays < kPoisonAfter) return;
   events_.poisoned(command);
   fail_command(index, kInternalTargetFailure);
 }
 
 void DataPath::flush() {
   if (channel_) channel_->publish();
-  if (!broken_ && ring_.publish()) kick_();
+  if (broken_) return;
+  const bool published = ring_.publish();
+  if (!std::exchange(kick_owed_, false) && !published) return;
+  crash_point();
+  kick_();
 }
 
 void DataPath::count(const InFlightCommand& command, std::uint8_t status, std::span<const std::uint8_t> sense,

@@ -58,8 +58,17 @@ class DataPath {
   };
 
   // `kick` is the daemon's write to the uio device: it makes the kernel walk up to the tail we published.
-  DataPath(CommandRing ring, const ChannelSize& size, std::shared_ptr<DeviceStats> stats, Events& events,
-           std::move_only_function<void()> kick);
+  // `journal`: the ring's cursors are in it. From an adopted one the commands of a dead supervisor are taken
+  // over; then exactly one of adopt_host() and lose_adopted_host() follows.
+  DataPath(CommandRing ring, std::shared_ptr<Journal> journal, std::shared_ptr<DeviceStats> stats,
+           Events& events, std::move_only_function<void()> kick);
+
+  // The host that the dead supervisor's commands are with goes on, by its old channel: what was not given to
+  // it yet is, and what the kernel has aborted it is told again. A host that has died meanwhile is detached
+  // afterwards, like any other: its last answers count.
+  void adopt_host(std::unique_ptr<Channel> channel);
+  // There is no such host, or no channel to it any more: what it had waits for the next one.
+  void lose_adopted_host();
 
   // Does what there is to do, a bounded batch of it. True: there is more, call again soon. False: everything
   // is waiting for an event, and the host knows that it must ring.
@@ -87,7 +96,9 @@ class DataPath {
 
  private:
   bool reap();
+  [[nodiscard]] bool dealt_with_before(const channel::CompletionEntry& entry);
   bool consume();
+  bool refuse_too_large(const RingCommand& command);
   void manage(const RingTaskManagement& request);
   void submit_waiting();
   bool submit(SlotIndex index);
@@ -97,11 +108,14 @@ class DataPath {
   void fail_command(SlotIndex index, const FixedSense& sense);
   void retire_submitted(SlotIndex index);
   void lose_host(std::string_view rule);
+  void end_adopted_stall();
+  void tell_aborted_again();
   void flush();
   void count(const InFlightCommand& command, std::uint8_t status, std::span<const std::uint8_t> sense,
              std::uint32_t data_bytes);
   void show_load();
 
+  std::shared_ptr<Journal> journal_;
   CommandRing ring_;
   InFlightTable table_;
   std::shared_ptr<DeviceStats> stats_;  // shared with the control thread, which shows it
@@ -116,6 +130,8 @@ class DataPath {
   bool held_ = false;
   bool tell_idle_ = false;
   bool broken_ = false;
+  bool kick_owed_ = false;       // a dead supervisor may have published without a kick
+  bool perhaps_again_ = false;   // the next completion may be one it had dealt with
   std::uint64_t now_ns_ = 0;
   std::uint64_t detached_ns_ = 0;
 };

@@ -362,7 +362,9 @@ TEST_F(DataPathTest, DataAreaThatVanishedCostsOnlyTheCommand) {
   ASSERT_TRUE(kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0));
   std::memcpy(map.bytes().data(), kernel.region().data(), ring);
   ASSERT_EQ(::ftruncate(file.get(), 2 * channel::kPage), 0);
-  DataPath other(CommandRing::attach(map.bytes()).value(), kSize, stats, *this, [] {});
+  auto other_journal = Journal::create(kSize.slots, kPages).value();
+  DataPath other(CommandRing::attach(map.bytes(), other_journal->cursors()).value(), other_journal, stats, *this,
+                 [] {});
   auto ends = Channel::create(kSize).value();
   other.attach(std::move(ends.channel));
   while (other.turn()) {

@@ -104,8 +104,9 @@ class TestDevice : public PumpClient, public DataPath::Events {
 
   Pump& pump_;
   std::array<UniqueFd, 2> pipe_ = make_doorbell_pipe().value();
-  DataPath path_{CommandRing::attach(kernel.region()).value(), kSize, std::make_shared<DeviceStats>(), *this,
-                 [this] { kernel.kick(); }};
+  std::shared_ptr<Journal> journal_ = Journal::create(kSize.slots, 64).value();
+  DataPath path_{CommandRing::attach(kernel.region(), journal_->cursors()).value(), journal_,
+                 std::make_shared<DeviceStats>(), *this, [this] { kernel.kick(); }};
   std::thread host_;
   std::atomic<bool> alive_{false};
 };

@@ -9,6 +9,7 @@
 
 #include "base/shared_memory.h"
 #include "proto/opcode_facts.h"
+#include "supervisor/journal/persist.h"
 #include "supervisor/ring/kernel_abi.h"
 
 namespace bulkhead::supervisor {
@@ -53,7 +54,7 @@ struct CommandRing::Entry {
   std::size_t in_region;
 };
 
-Result<CommandRing> CommandRing::attach(std::span<std::byte> region) {
+Result<CommandRing> CommandRing::look_at(std::span<std::byte> region, JournalCursors& cursors) {
   if (region.size() < sizeof(kernel::Mailbox))
     return fail(Cause::BadInput, EINVAL, "uio region has no mailbox");
   const auto mailbox = read_field<kernel::Mailbox>(region, 0);
@@ -66,17 +67,51 @@ Result<CommandRing> CommandRing::attach(std::span<std::byte> region) {
     return fail(Cause::BadInput, EPROTONOSUPPORT, "kernel without out-of-order completion (OOOC)");
   const std::uint64_t end = std::uint64_t{mailbox.ring_offset} + mailbox.ring_bytes;
   if (mailbox.ring_offset < sizeof(kernel::Mailbox) || mailbox.ring_bytes == 0 ||
-      mailbox.ring_bytes % 8 != 0 || mailbox.ring_offset % 8 != 0 || end > region.size() ||
+      mailbox.ring_bytes > RingMark::kMaxRing || mailbox.ring_bytes % 8 != 0 || mailbox.ring_offset % 8 != 0 || end > region.size() ||
       mailbox.tail >= mailbox.ring_bytes || mailbox.tail % 8 != 0)
     return fail(Cause::BadInput, EPROTO, "mailbox with impossible offsets");
   CommandRing ring;
   ring.region_ = region;
+  ring.cursors_ = &cursors;
   ring.ring_offset_ = mailbox.ring_offset;
   ring.ring_bytes_ = mailbox.ring_bytes;
   ring.read_len_supported_ = (mailbox.flags & kernel::kFlagReadLen) != 0;
   ring.task_management_supported_ = (mailbox.flags & kernel::kFlagTaskManagement) != 0;
-  ring.next_ = ring.tail_ = ring.published_ = mailbox.tail;
+  ring.published_ = mailbox.tail;
   return ring;
+}
+
+Result<CommandRing> CommandRing::attach(std::span<std::byte> region, JournalCursors& cursors) {
+  auto ring = look_at(region, cursors);
+  if (!ring) return ring;
+  ring->next_ = ring->tail_ = ring->published_;
+  cursors.taken = RingMark(0, ring->next_);
+  cursors.answered = RingMark(0, ring->tail_);
+  cursors.publishing = RingMove{ring->tail_, ring->tail_};
+  return ring;
+}
+
+Result<CommandRing> CommandRing::adopt(std::span<std::byte> region, JournalCursors& cursors) {
+  auto ring = look_at(region, cursors);
+  if (!ring) return ring;
+  ring->next_ = cursors.taken.offset();
+  ring->tail_ = cursors.answered.offset();
+  const RingMove move = cursors.publishing;
+  if (ring->published_ != move.from && ring->published_ != move.to)
+    return malformed(ring->published_, "the tail was moved by somebody else: the ring was reset");
+  // publish() steps over PADs and task management without saying so in `answered`.
+  if (ring->between(ring->tail_, ring->published_, ring->next_)) ring->tail_ = ring->published_;
+  const std::uint32_t head = ring->load_head();
+  if (head >= ring->ring_bytes_ || !ring->between(ring->published_, ring->tail_, ring->next_) ||
+      !ring->between(ring->published_, ring->next_, head))
+    return malformed(ring->next_, "the journal and the ring do not agree");
+  return ring;
+}
+
+// On the way around the ring from `from`, is `at` met before `to` is passed?
+bool CommandRing::between(std::uint32_t from, std::uint32_t at, std::uint32_t to) const {
+  auto way = [this, from](std::uint32_t end) { return (end + ring_bytes_ - from) % ring_bytes_; };
+  return at < ring_bytes_ && to < ring_bytes_ && way(at) <= way(to);
 }
 
 std::uint32_t CommandRing::load_head() const {
@@ -160,22 +195,35 @@ Result<RingEntry> CommandRing::peek() {
       if (!request) return std::unexpected(std::move(request.error()));
       return RingEntry(*request);
     }
-    next_ = after(next_, entry->length);  // PAD, which fills the ring's end
+    move_next(sequence(), after(next_, entry->length));  // PAD, which fills the ring's end
   }
   return RingEntry();
+}
+
+void CommandRing::move_next(std::uint64_t count, std::uint32_t to) {
+  next_ = to;
+  persist(cursors_->taken, RingMark(count, to));
 }
 
 void CommandRing::take(const RingCommand& command, std::span<KernelSegment> segments) {
   BULKHEAD_CHECK(segments.size() >= command.segments);
   const std::size_t in_region = std::size_t{ring_offset_} + next_;
   if (command.segments != 0)
-    std::memcpy(segments.data(), region_.data() + in_region + sizeof(kernel::Request),
-                command.segments * sizeof(KernelSegment));
+    persist_bytes(std::as_writable_bytes(segments),
+                  region_.subspan(in_region + sizeof(kernel::Request), command.segments * sizeof(KernelSegment)));
   take_without_data();
 }
 
 void CommandRing::take_without_data() {
-  next_ = after(next_, length_of(read_field<std::uint32_t>(region_, std::size_t{ring_offset_} + next_)));
+  move_next(sequence() + 1, after(next_, length_at(next_)));
+}
+
+void CommandRing::step_over() {
+  move_next(sequence(), after(next_, length_at(next_)));
+}
+
+std::uint32_t CommandRing::length_at(std::uint32_t at) const {
+  return length_of(read_field<std::uint32_t>(region_, std::size_t{ring_offset_} + at));
 }
 
 bool CommandRing::is_command(std::uint32_t at) const {
@@ -186,14 +234,11 @@ void CommandRing::answer(const RingAnswer& answer) {
   // Its command has been ended, and other entries lie where it was: their bytes are no lengths to walk by.
   // peek() tells.
   if (was_reset()) return;
-  auto step = [this] {
-    const auto len_op = read_field<std::uint32_t>(region_, std::size_t{ring_offset_} + tail_);
-    tail_ = after(tail_, length_of(len_op));
-  };
-  while (tail_ != next_ && !is_command(tail_)) step();
+  std::uint32_t at = tail_;
+  while (at != next_ && !is_command(at)) at = after(at, length_at(at));
   // Each answer has a command that was taken, and each command taken left one carrier.
-  BULKHEAD_CHECK(tail_ != next_);
-  const std::size_t slot = std::size_t{ring_offset_} + tail_;
+  BULKHEAD_CHECK(at != next_);
+  const std::size_t slot = std::size_t{ring_offset_} + at;
   // len_op goes back as it came: the kernel walks by it.
   auto response = kernel::Response{.header = read_field<kernel::EntryHeader>(region_, slot)};
   response.header.cmd_id = answer.id.value;
@@ -203,18 +248,19 @@ void CommandRing::answer(const RingAnswer& answer) {
   response.read_len = answer.read_len;
   // The kernel hands all 96 bytes to the initiator: those without sense are zero.
   std::copy_n(answer.sense.begin(), std::min(answer.sense.size(), channel::kSenseBytes), response.sense);
-  std::memcpy(region_.data() + slot, &response, sizeof response);
-  step();
+  persist_bytes(region_.subspan(slot, sizeof response), std::as_bytes(std::span(&response, 1)));
+  tail_ = after(at, length_at(at));
+  persist(cursors_->answered, RingMark(answer.sequence + 1, tail_));
 }
 
 bool CommandRing::publish() {
   if (was_reset()) return false;
   // Entries without an answer of their own would keep the tail from ever meeting the head of an idle ring.
-  while (tail_ != next_ && !is_command(tail_))
-    tail_ = after(tail_, length_of(read_field<std::uint32_t>(region_, std::size_t{ring_offset_} + tail_)));
+  while (tail_ != next_ && !is_command(tail_)) tail_ = after(tail_, length_at(tail_));
   if (tail_ == published_) return false;
+  persist(cursors_->publishing, RingMove{published_, tail_});
   published_ = tail_;
-  store_release(object_at<std::uint32_t>(region_, offsetof(kernel::Mailbox, tail)), tail_);
+  persist(object_at<std::uint32_t>(region_, offsetof(kernel::Mailbox, tail)), tail_);
   return true;
 }
 

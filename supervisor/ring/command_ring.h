@@ -4,7 +4,7 @@
 // `tail_` is the mailbox's cmd_tail: how far the kernel may take answers. Between them lie entries that were
 // read and serve as carriers: an answer is written into the oldest command entry, whichever command that
 // entry once held (out-of-order completion, mailbox flag OOOC). So everything of an entry is copied out when
-// it is read.
+// it is read. Both are kept in the journal, where the next supervisor finds them: journal_abi.h.
 //
 // Threads: one at a time (the device's pump). Never blocks.
 // Trust: the kernel's entries are well formed, but every length and offset is checked before use, for a
@@ -21,15 +21,9 @@
 #include "base/error.h"
 #include "base/quantity.h"
 #include "proto/channel_abi.h"
+#include "supervisor/journal/journal_abi.h"
 
 namespace bulkhead::supervisor {
-
-// A piece of the region's data area that belongs to a command until the command is answered.
-struct KernelSegment {
-  std::uint64_t offset;  // from the start of the region
-  std::uint64_t bytes;
-};
-static_assert(sizeof(KernelSegment) == 16);
 
 struct RingCommand {
   CmdId id;
@@ -53,26 +47,36 @@ using RingEntry = std::variant<std::monostate, RingCommand, RingTaskManagement>;
 
 struct RingAnswer {
   CmdId id;
+  std::uint64_t sequence = 0;  // of the command that is answered
   std::uint8_t scsi_status = 0;
-  std::span<const std::uint8_t> sense;  // at most 96; used with CHECK CONDITION
+  std::span<const std::uint8_t> sense{};  // at most 96; used with CHECK CONDITION
   std::uint32_t read_len = 0;           // above 0: only so much is returned to the initiator (flag READ_LEN)
 };
 
 class CommandRing {
  public:
-  // `region` is the whole uio mapping. Starts at the mailbox's tail, so only a device that has just been made
-  // or reset may be attached. Errors: BadInput for a mailbox we don't know.
-  [[nodiscard]] static Result<CommandRing> attach(std::span<std::byte> region);
+  // `region` is the whole uio mapping; `cursors` outlive the ring. Starts at the mailbox's tail, so only a
+  // device that has just been made or reset may be attached. Errors: BadInput for a mailbox we don't know.
+  [[nodiscard]] static Result<CommandRing> attach(std::span<std::byte> region, JournalCursors& cursors);
+  // Goes on where a dead supervisor stopped. Answers that it wrote and did not publish are published with the
+  // next publish(). Errors: as attach(); PeerBroken when somebody else has moved the tail meanwhile.
+  [[nodiscard]] static Result<CommandRing> adopt(std::span<std::byte> region, JournalCursors& cursors);
 
   // The next entry, looked at but not taken; PADs are stepped over.
   // Errors: PeerBroken when an entry is malformed; the ring is of no use after that.
   [[nodiscard]] Result<RingEntry> peek();
-  // Takes what peek() showed; its segments are copied to `segments`, which has room for all of them.
+  // Takes the command that peek() showed; its segments are copied to `segments`, which has room for all of
+  // them. The journal's entry for it, with sequence(), is complete by then: from here on it counts.
   void take(const RingCommand& command, std::span<KernelSegment> segments);
-  // The same for a command that will be answered without looking at its data, and for task management.
+  // The same for a command that will be answered without looking at its data.
   void take_without_data();
+  // Steps over the task management that peek() showed.
+  void step_over();
+  // Of the command that is taken next.
+  [[nodiscard]] std::uint64_t sequence() const { return cursors_->taken.count(); }
 
-  // Writes an answer into the oldest carrier. Not seen by the kernel before publish().
+  // Writes an answer into the oldest carrier. Not seen by the kernel before publish(), but settled: the next
+  // supervisor would publish it.
   void answer(const RingAnswer& answer);
   // Moves the mailbox's tail over the carriers used, and over PADs and TMRs up to there. Returns whether it
   // moved, so whether the kernel needs a kick.
@@ -84,16 +88,21 @@ class CommandRing {
 
  private:
   CommandRing() = default;
+  [[nodiscard]] static Result<CommandRing> look_at(std::span<std::byte> region, JournalCursors& cursors);
   struct Entry;
   [[nodiscard]] Result<Entry> entry_at(std::uint32_t at) const;
   [[nodiscard]] Result<RingCommand> parse_command(const Entry& entry) const;
   [[nodiscard]] Result<RingTaskManagement> parse_task_management(const Entry& entry) const;
   [[nodiscard]] std::uint32_t after(std::uint32_t at, std::uint32_t length) const;
   [[nodiscard]] bool is_command(std::uint32_t at) const;
+  [[nodiscard]] std::uint32_t length_at(std::uint32_t at) const;
+  [[nodiscard]] bool between(std::uint32_t from, std::uint32_t at, std::uint32_t to) const;
+  void move_next(std::uint64_t count, std::uint32_t to);
   [[nodiscard]] std::uint32_t load_head() const;
   [[nodiscard]] bool was_reset() const;
 
   std::span<std::byte> region_;
+  JournalCursors* cursors_ = nullptr;
   std::uint32_t ring_offset_ = 0;
   std::uint32_t ring_bytes_ = 0;
   bool read_len_supported_ = false;

@@ -13,7 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::vector<std::uint64_t> storage((size + 7) / 8);
   auto region = std::as_writable_bytes(std::span(storage)).first(size);
   if (size != 0) std::memcpy(region.data(), data, size);
-  auto ring = CommandRing::attach(region);
+  JournalCursors cursors{};
+  auto ring = CommandRing::attach(region, cursors);
   if (!ring) return 0;
   std::vector<KernelSegment> segments(size / sizeof(KernelSegment) + 1);
   std::vector<CmdId> taken;
@@ -23,7 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!entry || std::holds_alternative<std::monostate>(*entry)) break;
     if (const auto* request = std::get_if<RingTaskManagement>(&*entry)) {
       for (std::size_t id = 0; id < request->size(); ++id) (void)request->id(id);
-      ring->take_without_data();
+      ring->step_over();
       continue;
     }
     const auto& command = std::get<RingCommand>(*entry);

@@ -24,7 +24,8 @@ constexpr std::array<std::uint8_t, 16> kWrite16{0x8a};
 struct TestRing {
   explicit TestRing(const FakeKernel::Options& options = {}) : kernel(options) {}
   FakeKernel kernel;
-  CommandRing ring = CommandRing::attach(kernel.region()).value();
+  JournalCursors cursors{};
+  CommandRing ring = CommandRing::attach(kernel.region(), cursors).value();
   std::vector<KernelSegment> segments = std::vector<KernelSegment>(64);
 
   std::optional<RingCommand> take() {
@@ -33,7 +34,7 @@ struct TestRing {
       if (std::holds_alternative<std::monostate>(entry)) return std::nullopt;
       const auto* command = std::get_if<RingCommand>(&entry);
       if (command == nullptr) {
-        ring.take_without_data();
+        ring.step_over();
         continue;
       }
       ring.take(*command, segments);
@@ -238,7 +239,8 @@ TEST(CommandRing, ThousandsOfCommandsWrapTheRingAndEachIsAnsweredOnce) {
 TEST(CommandRing, UnknownMailboxVersionIsRefusedByName) {
   FakeKernel kernel;
   kernel.region()[0] = std::byte{3};
-  auto ring = CommandRing::attach(kernel.region());
+  JournalCursors cursors{};
+  auto ring = CommandRing::attach(kernel.region(), cursors);
   ASSERT_FALSE(ring);
   EXPECT_THAT(ring.error().what, HasSubstr("mailbox version 3"));
 }
@@ -264,6 +266,72 @@ TEST(CommandRing, MalformedEntriesAreRefusedByName) {
   expect_refused<std::uint64_t>(24, ~0ull, "CDB outside");
   expect_refused<std::uint64_t>(48, 64, "outside of the data area");
   expect_refused<std::uint64_t>(56, ~0ull, "outside of the data area");
+}
+
+// A supervisor that died in between, and the next one over the same memory.
+CommandRing successor(TestRing& t) {
+  return CommandRing::adopt(t.kernel.region(), t.cursors).value();
+}
+
+TEST(CommandRing, SuccessorGoesOnWhereTheLastOneStopped) {
+  TestRing t;
+  const auto first = *t.kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0);
+  const auto second = *t.kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0);
+  const auto taken = t.take();
+  t.ring = successor(t);
+  EXPECT_EQ(t.ring.sequence(), 1u);
+  const auto next = t.take();
+  ASSERT_TRUE(next);
+  EXPECT_NE(next->id, taken->id);
+  EXPECT_FALSE(t.take());
+  t.answer_good(next->id);
+  t.answer_good(taken->id);
+  EXPECT_TRUE(t.kernel.finished(first));
+  EXPECT_TRUE(t.kernel.finished(second));
+  EXPECT_EQ(t.kernel.fault(), "");
+}
+
+TEST(CommandRing, AnswerThatWasNotPublishedIsPublishedByTheSuccessorOnce) {
+  TestRing t;
+  const auto ticket = *t.kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0);
+  t.ring.answer({.id = t.take()->id, .sequence = 0, .scsi_status = 0x18});
+  t.ring = successor(t);
+  EXPECT_TRUE(t.ring.publish());
+  t.kernel.kick();
+  EXPECT_EQ(t.kernel.finished(ticket)->status, 0x18);
+  t.ring = successor(t);
+  EXPECT_FALSE(t.ring.publish());
+  EXPECT_EQ(t.kernel.fault(), "");
+}
+
+TEST(CommandRing, SuccessorFindsThePlaceBeyondTaskManagementThatWasPublished) {
+  TestRing t;
+  t.kernel.queue_tmr();
+  ASSERT_TRUE(t.peek_task_management());
+  t.ring.step_over();
+  EXPECT_TRUE(t.ring.publish());
+  t.ring = successor(t);
+  EXPECT_FALSE(t.ring.publish());
+  const auto ticket = *t.kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0);
+  t.answer_good(t.take()->id);
+  EXPECT_TRUE(t.kernel.finished(ticket));
+  EXPECT_EQ(t.kernel.fault(), "");
+}
+
+TEST(CommandRing, RingThatWasResetWhileNobodyServedItIsNotAdopted) {
+  TestRing t;
+  for (int i = 0; i < 2; ++i) t.kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0);
+  t.answer_good(t.take()->id);
+  t.answer_good(t.take()->id);
+  t.kernel.reset();
+  EXPECT_EQ(CommandRing::adopt(t.kernel.region(), t.cursors).error().cause, Cause::PeerBroken);
+}
+
+TEST(CommandRing, JournalThatPointsBeyondTheHeadIsNotAdopted) {
+  TestRing t;
+  t.kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0);
+  t.cursors.taken = RingMark(1, 2048);
+  EXPECT_EQ(CommandRing::adopt(t.kernel.region(), t.cursors).error().cause, Cause::PeerBroken);
 }
 
 }  // namespace

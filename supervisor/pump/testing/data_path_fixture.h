@@ -22,7 +22,8 @@ inline constexpr std::array<std::uint8_t, 10> kWrite10{0x2a};
 inline constexpr std::array<std::uint8_t, 6> kTestUnitReady{};
 inline constexpr std::array<std::uint8_t, 16> kCompareAndWrite{0x89};
 inline constexpr std::array<std::uint8_t, 10> kVendorCommand{0xc1};
-inline constexpr ChannelSize kSize{.slots = 8, .data_bytes = 16 * channel::kPage};
+inline constexpr std::uint32_t kPages = 16;
+inline constexpr ChannelSize kSize{.slots = 8, .data_bytes = kPages * channel::kPage};
 
 class DataPathTest : public ::testing::Test, public DataPath::Events {
  protected:
@@ -58,7 +59,9 @@ class DataPathTest : public ::testing::Test, public DataPath::Events {
 
   FakeKernel kernel{{.ring_bytes = 8192, .data_blocks = 256, .read_len = true}};
   std::shared_ptr<DeviceStats> stats = std::make_shared<DeviceStats>();
-  DataPath path{CommandRing::attach(kernel.region()).value(), kSize, stats, *this, [this] { kernel.kick(); }};
+  std::shared_ptr<Journal> journal = Journal::create(kSize.slots, kPages).value();
+  DataPath path{CommandRing::attach(kernel.region(), journal->cursors()).value(), journal, stats, *this,
+                [this] { kernel.kick(); }};
   std::vector<std::unique_ptr<FakeHost>> hosts;
   std::vector<std::string> broken_rules;
   std::string ring_error;

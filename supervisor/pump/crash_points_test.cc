@@ -1,0 +1,178 @@
+// The supervisor is ended at every store to what outlives it, and the next one goes on: each command is
+// answered exactly once, with its own data, and none is executed after its answer.
+//
+// The second test is a model checker over the real code: all orders in which initiator, host and deaths can
+// follow each other, and in each of them all places where up to so many supervisors can die. States that were
+// met before are not explored again. BULKHEAD_CRASHES and BULKHEAD_COMMANDS make it larger.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "supervisor/pump/testing/crash_world.h"
+
+namespace bulkhead::supervisor {
+namespace {
+
+using testing::CrashWorld;
+using testing::Work;
+
+constexpr std::uint64_t kNever = ~std::uint64_t{0};
+
+#ifndef BULKHEAD_CRASH_POINTS
+TEST(CrashPoints, AreInTheTestBuildsOnly) {
+  GTEST_SKIP() << "run it with --config=asan or --config=tsan";
+}
+#else
+
+// A day in the life of a data path, everything once.
+std::string live(const std::function<bool()>& dies) {
+  CrashWorld world(dies);
+  world.initiator_sends(Work::Write);
+  world.host_starts();
+  world.initiator_sends(Work::Read);
+  world.initiator_sends(Work::CompareAndWrite);
+  if (world.with_host() > 1) world.host_answers(1);
+  world.initiator_sends(Work::TooLarge);
+  world.initiator_sends(Work::Write);
+  world.initiator_sends(Work::AbortOldest);
+  if (world.has_host()) world.host_dies();
+  world.initiator_sends(Work::Read);
+  world.host_starts();
+  for (int i = 0; i < 12; ++i) {
+    if (!world.has_host()) world.host_starts();
+    while (world.with_host() > 0) world.host_answers(world.with_host() - 1);
+  }
+  if (world.violation().empty() && world.unanswered() != 0) return "a command is never answered";
+  return world.violation();
+}
+
+TEST(CrashPoints, SupervisorMayDieAtEveryOneOfThem) {
+  std::uint64_t points = 0;
+  ASSERT_EQ(live([&points] { return ++points == kNever; }), "");
+  RecordProperty("crash_points", std::to_string(points));
+  std::printf("crash points: %llu\n", static_cast<unsigned long long>(points));
+  ASSERT_GT(points, 100u);
+  for (std::uint64_t at = 1; at <= points; ++at) {
+    std::uint64_t now = 0;
+    EXPECT_EQ(live([&now, at] { return ++now == at; }), "") << "died at point " << at;
+  }
+}
+
+TEST(CrashPoints, SupervisorsMayDieEverySoOften) {
+  for (std::uint64_t stride = 2; stride < 40; ++stride) {
+    std::uint64_t now = 0;
+    // Not for ever: somebody must get something done.
+    EXPECT_EQ(live([&now, stride] { return ++now % stride == 0 && now < 400; }), "") << stride;
+  }
+}
+
+// The choices of one run, and the way to the next one: depth first.
+class Choices {
+ public:
+  std::uint32_t choose(std::uint32_t options) {
+    if (at_ == trail_.size()) trail_.push_back({0, options});
+    return trail_[at_++].taken;
+  }
+  // False: all have been tried.
+  bool next() {
+    trail_.resize(at_);
+    at_ = 0;
+    while (!trail_.empty() && trail_.back().taken + 1 == trail_.back().options) trail_.pop_back();
+    if (trail_.empty()) return false;
+    ++trail_.back().taken;
+    return true;
+  }
+  // Is this still the beginning of an earlier run?
+  [[nodiscard]] bool repeating() const { return at_ < trail_.size(); }
+  [[nodiscard]] std::string text() const {
+    std::string all;
+    for (std::size_t i = 0; i < at_; ++i) all += std::to_string(trail_[i].taken);
+    return all;
+  }
+
+ private:
+  struct Choice {
+    std::uint32_t taken, options;
+  };
+  std::vector<Choice> trail_;
+  std::size_t at_ = 0;
+};
+
+struct Bounds {
+  std::size_t commands;
+  unsigned crashes;
+  unsigned host_deaths;
+};
+
+// One run; empty: no violation (or everything from here on is known).
+std::string explore(Choices& choices, const Bounds& bounds, std::unordered_set<std::uint64_t>& met) {
+  constexpr Work kWorks[] = {Work::Write, Work::CompareAndWrite, Work::Read, Work::AbortOldest};
+  unsigned crashes = 0, deaths = 0;
+  std::size_t sent = 0;
+  CrashWorld world([&] {
+    if (crashes == bounds.crashes || choices.choose(2) == 0) return false;
+    ++crashes;
+    return true;
+  });
+  while (world.violation().empty()) {
+    const std::uint64_t state = ((world.state_hash() * 31 + crashes) * 31 + deaths) * 31 + sent;
+    if (!choices.repeating() && !met.insert(state).second) return {};
+    enum class Step : std::uint8_t { Send, Start, AnswerOldest, AnswerNewest, Die };
+    std::vector<Step> steps;
+    if (sent < bounds.commands) steps.push_back(Step::Send);
+    if (!world.has_host()) steps.push_back(Step::Start);
+    if (world.with_host() > 0) steps.push_back(Step::AnswerOldest);
+    if (world.with_host() > 1) steps.push_back(Step::AnswerNewest);
+    if (world.has_host() && deaths < bounds.host_deaths) steps.push_back(Step::Die);
+    if (steps.empty()) return world.unanswered() == 0 ? std::string() : "a command is never answered";
+    switch (steps[choices.choose(static_cast<std::uint32_t>(steps.size()))]) {
+      case Step::Send:
+        world.initiator_sends(kWorks[sent++ % std::size(kWorks)]);
+        break;
+      case Step::Start:
+        world.host_starts();
+        break;
+      case Step::AnswerOldest:
+        world.host_answers(0);
+        break;
+      case Step::AnswerNewest:
+        world.host_answers(world.with_host() - 1);
+        break;
+      case Step::Die:
+        ++deaths;
+        world.host_dies();
+        break;
+    }
+  }
+  return world.violation();
+}
+
+unsigned from_environment(const char* name, unsigned otherwise) {
+  const char* text = std::getenv(name);
+  return text != nullptr ? static_cast<unsigned>(std::strtoul(text, nullptr, 10)) : otherwise;
+}
+
+TEST(CrashPoints, EveryOrderOfEventsWithEveryDeathKeepsThePromise) {
+  const Bounds bounds{.commands = from_environment("BULKHEAD_COMMANDS", 3),
+                      .crashes = from_environment("BULKHEAD_CRASHES", 2),
+                      .host_deaths = 2};
+  std::unordered_set<std::uint64_t> met;
+  Choices choices;
+  std::uint64_t runs = 0;
+  do {
+    ++runs;
+    const std::string violation = explore(choices, bounds, met);
+    ASSERT_EQ(violation, "") << "choices " << choices.text();
+  } while (choices.next());
+  std::printf("%u commands, %u crashes: %llu runs, %zu states\n", static_cast<unsigned>(bounds.commands),
+              bounds.crashes, static_cast<unsigned long long>(runs), met.size());
+  EXPECT_GT(met.size(), 50u);
+}
+#endif
+
+}  // namespace
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,310 @@
+#include "supervisor/pump/testing/crash_world.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+#include <stdexcept>
+
+#include "supervisor/journal/crash_point.h"
+#include "supervisor/pump/guarded_copy.h"
+
+namespace bulkhead::supervisor::testing {
+namespace {
+
+constexpr std::uint32_t kPages = 4;
+constexpr ChannelSize kSize{.slots = 4, .data_bytes = kPages * channel::kPage};
+constexpr std::size_t kBytes = 4096;
+constexpr std::uint8_t kGood = 0x00, kCheckCondition = 0x02, kTaskAborted = 0x40;
+
+struct SupervisorDied {};
+
+std::function<bool()>* asked = nullptr;
+
+#ifdef BULKHEAD_CRASH_POINTS
+void ask() {
+  if (asked != nullptr && (*asked)()) throw SupervisorDied();
+}
+#endif
+
+UniqueFd copy_of(const UniqueFd& fd) {
+  return UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
+}
+
+std::byte pattern(std::size_t command) {
+  return static_cast<std::byte>(command * 37 + 11);
+}
+
+class Hash {
+ public:
+  template <class T>
+  void add(const T& value) {
+    static_assert(std::has_unique_object_representations_v<T>);
+    add(std::as_bytes(std::span(&value, 1)));
+  }
+  void add(std::span<const std::byte> bytes) {
+    for (const std::byte byte : bytes) value_ = (value_ ^ static_cast<std::uint8_t>(byte)) * 0x100000001b3u;
+  }
+  [[nodiscard]] std::uint64_t value() const { return value_; }
+
+ private:
+  std::uint64_t value_ = 0xcbf29ce484222325u;
+};
+
+}  // namespace
+
+CrashWorld::CrashWorld(std::function<bool()> dies) : dies_(std::move(dies)) {
+  install_bus_error_guard();
+#ifdef BULKHEAD_CRASH_POINTS
+  crash_hook = ask;
+#endif
+  journal_ = Journal::create(kSize.slots, kPages).value();
+  journal_fd_ = copy_of(journal_->fd());
+  stats_ = std::make_shared<DeviceStats>();
+  start_supervisor(CommandRing::attach(kernel_.region(), journal_->cursors()).value());
+}
+
+CrashWorld::~CrashWorld() {
+  asked = nullptr;
+}
+
+void CrashWorld::wrong(std::string text) {
+  if (violation_.empty()) violation_ = std::move(text);
+}
+
+void CrashWorld::start_supervisor(const CommandRing& ring) {
+  ++supervisors_;
+  DataPath::Events& events = *this;
+  path_ = std::make_unique<DataPath>(ring, journal_, stats_, events, [this] { kernel_.kick(); });
+}
+
+// Does a supervisor's work; if it dies meanwhile, the next one takes over, which may die too.
+void CrashWorld::survive(const std::function<void()>& work) {
+  asked = &dies_;
+  try {
+    work();
+    asked = nullptr;
+    return;
+  } catch (const SupervisorDied&) {
+  }
+  for (;;) {
+    path_.reset();
+    journal_.reset();
+    asked = &dies_;
+    try {
+      take_over();
+      asked = nullptr;
+      return;
+    } catch (const SupervisorDied&) {
+    }
+  }
+}
+
+// As the device does it (supervisor/device/device_adoption.cc).
+void CrashWorld::take_over() {
+  journal_ = Journal::adopt(copy_of(journal_fd_)).value();
+  auto ring = CommandRing::adopt(kernel_.region(), journal_->cursors());
+  if (!ring) throw std::runtime_error("the ring can't be adopted: " + ring.error().what);
+  start_supervisor(*ring);
+  if (journal_->cursors().host_link == HostLink::Attached) {
+    ChannelFds fds{copy_of(kept_.requests), copy_of(kept_.completions), copy_of(kept_.data),
+                   copy_of(kept_.host_doorbell), copy_of(kept_.doorbell)};
+    path_->adopt_host(Channel::adopt(kSize, std::move(fds)).value());
+    if (!host_alive_) path_->detach();
+  } else {
+    host_alive_ = false;
+    with_host_.clear();
+    path_->lose_adopted_host();
+  }
+  path_->drop_retired();
+}
+
+void CrashWorld::turn() {
+  survive([this] {
+    while (path_->turn()) {
+    }
+  });
+}
+
+// Until nothing moves any more: whoever took over needs a turn of its own.
+void CrashWorld::settle() {
+  std::uint64_t before = 0;
+  do {
+    before = supervisors_;
+    turn();
+  } while (before != supervisors_);
+  host_takes();
+  judge();
+}
+
+void CrashWorld::initiator_sends(Work work) {
+  const std::size_t index = commands_.size();
+  std::array<std::uint8_t, 16> cdb{};
+  cdb[9] = static_cast<std::uint8_t>(index);
+  const std::vector<std::uint8_t> data(kBytes, static_cast<std::uint8_t>(pattern(index)));
+  std::optional<std::uint64_t> ticket;
+  switch (work) {
+    case Work::Read:
+      cdb[0] = 0x88;
+      ticket = kernel_.queue(cdb, FakeKernel::Data::In, kBytes);
+      break;
+    case Work::Write:
+      cdb[0] = 0x8a;
+      ticket = kernel_.queue(cdb, FakeKernel::Data::Out, kBytes, data);
+      break;
+    case Work::CompareAndWrite:
+      cdb[0] = 0x89;
+      ticket = kernel_.queue(cdb, FakeKernel::Data::Out, kBytes, data);
+      break;
+    case Work::TooLarge:
+      cdb[0] = 0x88;
+      ticket = kernel_.queue(cdb, FakeKernel::Data::In, (kPages + 1) * channel::kPage);
+      break;
+    case Work::AbortOldest:
+      for (Command& command : commands_) {
+        if (kernel_.finished(command.ticket)) continue;
+        command.aborted = true;
+        kernel_.queue_tmr(1, std::array{command.ticket});
+        break;
+      }
+      settle();
+      return;
+  }
+  if (!ticket) return wrong("the test's ring is too small");
+  commands_.push_back({work, *ticket});
+  settle();
+}
+
+void CrashWorld::host_starts() {
+  while (!has_host()) {
+    auto ends = Channel::create(kSize).value();
+    host_ = std::make_unique<FakeHost>(std::move(ends.host));
+    kept_ = std::move(ends.kept);
+    host_alive_ = true;
+    with_host_.clear();
+    survive([this, &ends] { path_->attach(std::move(ends.channel)); });
+  }
+  settle();
+}
+
+void CrashWorld::host_dies() {
+  host_alive_ = false;
+  any_host_died_ = true;
+  with_host_.clear();
+  survive([this] { path_->detach(); });
+  path_->drop_retired();
+  settle();
+}
+
+void CrashWorld::host_takes() {
+  if (!has_host()) return;
+  while (auto slot = host_->next()) {
+    const Command& command = command_of(*slot);
+    if (kernel_.finished(command.ticket))
+      wrong(fmt::format("command {} came to a host after it was answered", &command - commands_.data()));
+    with_host_.push_back(*slot);
+  }
+}
+
+CrashWorld::Command& CrashWorld::command_of(std::uint32_t slot) {
+  return commands_.at(host_->slot(slot).cdb[9]);
+}
+
+void CrashWorld::execute(Command& command, std::uint32_t slot) {
+  const std::size_t index = static_cast<std::size_t>(&command - commands_.data());
+  ++command.executions;
+  if (kernel_.finished(command.ticket)) wrong(fmt::format("command {} ran after it was answered", index));
+  if (command.work == Work::CompareAndWrite && command.executions > 1)
+    wrong(fmt::format("command {} ran twice, which it must not", index));
+  const auto buffer = host_->buffer(slot);
+  if (buffer.size() != kBytes) return wrong(fmt::format("command {} has a buffer of another size", index));
+  if (command.work == Work::Read)
+    std::ranges::fill(buffer, pattern(index));
+  else if (std::ranges::any_of(buffer, [index](std::byte byte) { return byte != pattern(index); }))
+    wrong(fmt::format("command {} brought other bytes than its initiator's", index));
+}
+
+void CrashWorld::host_answers(std::size_t which) {
+  const std::uint32_t slot = with_host_[which];
+  with_host_.erase(with_host_.begin() + static_cast<std::ptrdiff_t>(which));
+  Command& command = command_of(slot);
+  execute(command, slot);
+  host_->answer(slot, kGood, command.work == Work::Read ? kBytes : 0);
+  settle();
+}
+
+void CrashWorld::judge() {
+  if (!kernel_.fault().empty()) wrong(kernel_.fault());
+  for (std::size_t i = 0; i < commands_.size(); ++i) {
+    const Command& command = commands_[i];
+    const auto end = kernel_.finished(command.ticket);
+    if (!end) continue;
+    if (end->status == kGood) {
+      if (command.executions == 0) wrong(fmt::format("command {} is GOOD and never ran", i));
+      if (command.work == Work::Read &&
+          (end->data.size() != kBytes || std::ranges::any_of(end->data, [i](std::uint8_t byte) {
+             return static_cast<std::byte>(byte) != pattern(i);
+           })))
+        wrong(fmt::format("command {} brought its initiator wrong bytes", i));
+      continue;
+    }
+    const bool refused = command.work == Work::TooLarge && end->status == kCheckCondition;
+    const bool given_up =
+        command.work == Work::CompareAndWrite && any_host_died_ && end->status == kCheckCondition;
+    const bool aborted = command.aborted && end->status == kTaskAborted;
+    if (!refused && !given_up && !aborted) wrong(fmt::format("command {} ends with status {}", i, end->status));
+  }
+}
+
+std::size_t CrashWorld::unanswered() const {
+  auto& kernel = const_cast<FakeKernel&>(kernel_);
+  return kernel.running();
+}
+
+std::uint64_t CrashWorld::state_hash() {
+  Hash hash;
+  const JournalCursors& cursors = journal_->cursors();
+  hash.add(cursors.taken.count());
+  hash.add(cursors.answered.count());
+  hash.add(cursors.answered.offset());
+  hash.add(cursors.host_link);
+  for (const InFlightCommand& slot : journal_->commands()) {
+    hash.add(slot.progress.generation);
+    hash.add(slot.progress.state);
+    if (slot.progress.state == CommandState::Free) continue;
+    hash.add(slot.progress.aborted);
+    hash.add(slot.progress.replays);
+    hash.add(slot.sequence);
+    hash.add(slot.first_page);
+  }
+  hash.add(kernel_.head());
+  hash.add(kernel_.tail());
+  hash.add(std::as_bytes(std::span(with_host_)));
+  hash.add(has_host());
+  hash.add(any_host_died_);
+  for (const Command& command : commands_) {
+    hash.add(command.work);
+    hash.add(command.executions);
+    hash.add(kernel_.finished(command.ticket).has_value());
+  }
+  return hash.value();
+}
+
+void CrashWorld::host_broke_rule(std::string_view rule) {
+  wrong(fmt::format("an honest host broke a rule: {}", rule));
+}
+void CrashWorld::ring_broken(const Error& error) {
+  wrong("the ring broke: " + error.what);
+}
+void CrashWorld::poisoned(const InFlightCommand& /*command*/) {
+  wrong("a command counts as poison after fewer deaths than it takes");
+}
+// A host that has been told ends what waits; here it goes on and answers as always.
+void CrashWorld::task_management(const AbortedTasks& tasks) {
+  for (const auto& listed : tasks.with_host)
+    if (listed.slot.value >= kSize.slots) wrong("task management names a slot that does not exist");
+}
+
+}  // namespace bulkhead::supervisor::testing

@@ -1,0 +1,87 @@
+// Everything around a data path that a dying supervisor leaves behind: the kernel's ring, the journal, the
+// channel, the host. The supervisor itself can be ended at any crash point; the next one takes over from what
+// is left. Judges that each command is answered once, with the right data, and never executed afterwards.
+//
+// Needs a build with BULKHEAD_CRASH_POINTS. Threads: one.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "supervisor/pump/data_path.h"
+#include "supervisor/pump/testing/fake_host.h"
+#include "supervisor/ring/testing/fake_kernel.h"
+
+namespace bulkhead::supervisor::testing {
+
+enum class Work : std::uint8_t { Read, Write, CompareAndWrite, TooLarge, AbortOldest };
+
+class CrashWorld final : private DataPath::Events {
+ public:
+  // `dies`: asked at every crash point; true ends the supervisor there.
+  explicit CrashWorld(std::function<bool()> dies);
+  ~CrashWorld();
+  CrashWorld(const CrashWorld&) = delete;
+  CrashWorld& operator=(const CrashWorld&) = delete;
+
+  // What may happen, in any order. Each leaves the supervisor with nothing to do.
+  void initiator_sends(Work work);
+  void host_starts();
+  void host_answers(std::size_t which);  // of those it has, oldest first
+  void host_dies();
+
+  [[nodiscard]] bool has_host() const { return host_ != nullptr && host_alive_; }
+  [[nodiscard]] std::size_t with_host() const { return with_host_.size(); }
+  [[nodiscard]] std::size_t unanswered() const;
+  // Empty: all is as it must be, so far.
+  [[nodiscard]] const std::string& violation() const { return violation_; }
+  // All that decides what can happen from here on, boiled down.
+  [[nodiscard]] std::uint64_t state_hash();
+
+ private:
+  struct Command {
+    Work work;
+    std::uint64_t ticket;
+    unsigned executions = 0;
+    bool aborted = false;
+  };
+
+  void host_broke_rule(std::string_view rule) override;
+  void ring_broken(const Error& error) override;
+  void took(const InFlightCommand& /*command*/) override {}
+  void poisoned(const InFlightCommand& command) override;
+  void task_management(const AbortedTasks& tasks) override;
+  void idle() override {}
+
+  void start_supervisor(const CommandRing& ring);
+  void take_over();
+  void survive(const std::function<void()>& work);
+  void turn();
+  void settle();
+  void host_takes();
+  void judge();
+  void execute(Command& command, std::uint32_t slot);
+  [[nodiscard]] Command& command_of(std::uint32_t slot);
+  void wrong(std::string text);
+
+  FakeKernel kernel_{{.ring_bytes = 1024, .data_blocks = 12}};
+  std::function<bool()> dies_;
+  UniqueFd journal_fd_;
+  std::shared_ptr<Journal> journal_;
+  std::shared_ptr<DeviceStats> stats_;
+  std::unique_ptr<DataPath> path_;
+  std::unique_ptr<FakeHost> host_;
+  ChannelFds kept_;
+  std::uint64_t supervisors_ = 0;  // there were
+  bool host_alive_ = false;
+  bool any_host_died_ = false;
+  std::vector<std::uint32_t> with_host_;
+  std::vector<Command> commands_;
+  std::string violation_;
+};
+
+}  // namespace bulkhead::supervisor::testing
