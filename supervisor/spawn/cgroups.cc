@@ -14,11 +14,13 @@
 namespace bulkhead::supervisor {
 namespace {
 
+constexpr std::string_view kMount = "/sys/fs/cgroup";
+
 // Path of our own cgroup in the unified hierarchy; empty if there is none.
 std::string own_folder() {
   std::ifstream file("/proc/self/cgroup");
   for (std::string line; std::getline(file, line);)
-    if (line.starts_with("0::")) return "/sys/fs/cgroup" + line.substr(3);
+    if (line.starts_with("0::")) return std::string(kMount) + line.substr(3);
   return {};
 }
 
@@ -62,6 +64,11 @@ Result<UniqueFd> Cgroups::leaf(std::string_view name) const {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return fail_errno(errno, fmt::format("open {}", path));
   return fd;
+}
+
+std::string Cgroups::leaf_in_proc(std::string_view name) const {
+  if (!delegated()) return {};
+  return fmt::format("{}/host-{}", folder_.substr(kMount.size()), name);
 }
 
 Result<> Cgroups::end_processes(std::string_view name) const {

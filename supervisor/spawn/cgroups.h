@@ -19,10 +19,13 @@ class Cgroups {
   [[nodiscard]] bool delegated() const { return !folder_.empty(); }
   // Opens (and makes) the leaf; an invalid descriptor if there is no delegation.
   [[nodiscard]] Result<UniqueFd> leaf(std::string_view name) const;
-  // Once nobody is in it any more; one that is still busy stays for the next host of that name.
+  // The leaf as /proc/PID/cgroup of a process in it tells it, "/system.slice/.../host-NAME"; empty without
+  // delegation.
+  [[nodiscard]] std::string leaf_in_proc(std::string_view name) const;
   // Kills what runs in a host's group and waits until it is gone. Blocking, up to 5 s. Nothing to do if there
   // is no such group, or none is delegated. Busy: something can't be killed, as its storage does not answer.
   [[nodiscard]] Result<> end_processes(std::string_view name) const;
+  // Once nobody is in it any more; one that is still busy stays for the next host of that name.
   void remove_leaf(std::string_view name) const;
 
  private:

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -11,6 +12,8 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
+#include <fstream>
 
 #include "base/control_socket.h"
 
@@ -90,13 +93,46 @@ std::string describe_end(const siginfo_t& info) {
                      info.si_code == CLD_DUMPED ? " (core dumped)" : "");
 }
 
+Result<UniqueFd> copy_of(const UniqueFd& fd) {
+  UniqueFd copy(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy) return fail_errno(errno, "duplicate a host's descriptor");
+  return copy;
+}
+
+// Whoever kept it may have changed what we set when we made it.
+Result<> make_non_blocking(const UniqueFd& fd) {
+  const int flags = ::fcntl(fd.get(), F_GETFL);
+  if (flags < 0 || ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK) != 0)
+    return fail_errno(errno, "adopt a host's descriptor");
+  return {};
+}
+
 }  // namespace
 
-HostProcess::HostProcess(pid_t pid, UniqueFd pidfd, UniqueFd control, UniqueFd standard_error)
-    : pid_(pid), pidfd_(std::move(pidfd)), control_(std::move(control)), stderr_(std::move(standard_error)) {}
+Result<pid_t> pid_of(const UniqueFd& pidfd) {
+  std::ifstream info(fmt::format("/proc/self/fdinfo/{}", pidfd.get()));
+  constexpr std::string_view kField = "Pid:\t";
+  for (std::string line; std::getline(info, line);) {
+    if (!line.starts_with(kField)) continue;
+    pid_t pid = 0;
+    const char* const end = line.data() + line.size();
+    if (std::from_chars(line.data() + kField.size(), end, pid).ptr != end) break;
+    if (pid == -1) return fail(Cause::NotFound, ESRCH, "the process has ended");
+    if (pid > 0) return pid;
+    return fail(Cause::BadInput, EINVAL, "the process is not of our pid namespace");
+  }
+  return fail(Cause::BadInput, EBADF, "the descriptor is no pidfd");
+}
+
+HostProcess::HostProcess(pid_t pid, HostDescriptors descriptors, Parent parent)
+    : pid_(pid),
+      parent_(parent),
+      pidfd_(std::move(descriptors.pidfd)),
+      control_(std::move(descriptors.control)),
+      stderr_(std::move(descriptors.standard_error)) {}
 
 HostProcess::~HostProcess() {
-  if (!pidfd_) return;
+  if (!pidfd_ || !ours_to_end_) return;
   kill();
   (void)reap();
 }
@@ -135,7 +171,30 @@ Result<HostProcess> HostProcess::start(const HostCommand& command) {
   if (clone && clone->pid == 0) become_host(plan);
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (!clone) return std::unexpected(std::move(clone.error()));
-  return HostProcess(clone->pid, std::move(clone->pidfd), std::move((*control)[0]), std::move(stderr_reader));
+  return HostProcess(clone->pid,
+                     {.pidfd = std::move(clone->pidfd),
+                      .control = std::move((*control)[0]),
+                      .standard_error = std::move(stderr_reader)},
+                     Parent::Us);
+}
+
+Result<HostProcess> HostProcess::adopt(HostDescriptors descriptors) {
+  auto pid = pid_of(descriptors.pidfd);
+  if (!pid) return std::unexpected(std::move(pid.error()));
+  for (const UniqueFd* fd : {&descriptors.control, &descriptors.standard_error})
+    if (auto done = make_non_blocking(*fd); !done) return std::unexpected(std::move(done.error()));
+  return HostProcess(*pid, std::move(descriptors), Parent::Init);
+}
+
+Result<HostDescriptors> HostProcess::duplicate() const {
+  HostDescriptors copies;
+  for (auto [from, to] : {std::pair(&pidfd_, &copies.pidfd), std::pair(&control_, &copies.control),
+                          std::pair(&stderr_, &copies.standard_error)}) {
+    auto copy = copy_of(*from);
+    if (!copy) return std::unexpected(std::move(copy.error()));
+    *to = std::move(*copy);
+  }
+  return copies;
 }
 
 void HostProcess::kill() const {
@@ -143,6 +202,11 @@ void HostProcess::kill() const {
 }
 
 std::optional<std::string> HostProcess::reap() {
+  if (parent_ == Parent::Init) {
+    pollfd end{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
+    if (::poll(&end, 1, 0) != 1) return std::nullopt;
+    return "ended; how is unknown, as an earlier supervisor had started it";
+  }
   siginfo_t info{};
   if (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG) != 0)
     return errno == ECHILD ? std::optional<std::string>("ended, unseen") : std::nullopt;

@@ -21,6 +21,13 @@ struct HostCommand {
   int cgroup_fd = -1;        // directory of its leaf; -1: it stays in ours
 };
 
+// What is left of a host when its supervisor goes: enough for the next one to know it by.
+struct HostDescriptors {
+  UniqueFd pidfd;
+  UniqueFd control;         // our end of the control socket
+  UniqueFd standard_error;  // the pipe's read end
+};
+
 class HostProcess {
  public:
   // The child gets the control socket as 3, a pipe to us as standard error, /dev/null as 0 and 1, nothing
@@ -28,9 +35,21 @@ class HostProcess {
   // descriptor to be had.
   [[nodiscard]] static Result<HostProcess> start(const HostCommand& command);
 
+  // A host that an earlier supervisor started: no child of ours, so the status it ends with goes to init.
+  // Nothing is believed of it but that it is the process behind the pidfd: see host_check.h. One that has
+  // ended but is not reaped yet is taken, and seen to have ended. Errors: NotFound when it is gone; BadInput
+  // when the pidfd is none, or of a process that we can't see.
+  [[nodiscard]] static Result<HostProcess> adopt(HostDescriptors descriptors);
+
+  // Copies, for somebody who keeps them for the next supervisor. They don't end with this object.
+  [[nodiscard]] Result<HostDescriptors> duplicate() const;
+  // It shall outlive us: the destructor closes our descriptors and leaves it alone. Without somebody who
+  // keeps duplicates, it sees the end of its control socket then, flushes and ends.
+  void leave_running() { ours_to_end_ = false; }
+
   HostProcess(HostProcess&&) = default;
   HostProcess& operator=(HostProcess&&) = default;
-  // Kills what is still running; the zombie is reaped here if it can be at once.
+  // Kills what is still running, unless it shall outlive us; the zombie is reaped here if it can be at once.
   ~HostProcess();
 
   [[nodiscard]] pid_t pid() const { return pid_; }
@@ -40,15 +59,22 @@ class HostProcess {
   [[nodiscard]] UniqueFd& standard_error() { return stderr_; }
 
   void kill() const;
-  // How it ended, for people: "killed by SIGKILL", "exited with code 3". nullopt: it has not.
+  // How it ended, for people: "killed by SIGKILL", "exited with code 3"; of one adopted only that it has.
+  // nullopt: it has not.
   [[nodiscard]] std::optional<std::string> reap();
 
  private:
-  HostProcess(pid_t pid, UniqueFd pidfd, UniqueFd control, UniqueFd standard_error);
+  enum class Parent : std::uint8_t { Us, Init };
+  HostProcess(pid_t pid, HostDescriptors descriptors, Parent parent);
   pid_t pid_ = 0;
+  Parent parent_ = Parent::Us;
+  bool ours_to_end_ = true;
   UniqueFd pidfd_;
   UniqueFd control_;
   UniqueFd stderr_;
 };
+
+// The process behind a pidfd, as the kernel tells it. Errors: as HostProcess::adopt().
+[[nodiscard]] Result<pid_t> pid_of(const UniqueFd& pidfd);
 
 }  // namespace bulkhead::supervisor
