@@ -89,13 +89,18 @@ Result<Received> ControlClient::receive_within(milliseconds limit) {
   return read_until(steady_clock::now() + limit);
 }
 
-Result<Received> ControlClient::await_file(std::uint64_t id, milliseconds limit) {
+Result<Received> ControlClient::ask_file(const control::Message& question, milliseconds limit) {
   const auto deadline = steady_clock::now() + limit;
+  if (auto sent = send(question); !sent) return std::unexpected(std::move(sent.error()));
   while (true) {
     auto received = read_until(deadline);
     if (!received) return received;
-    if (received->message.has_file_opened() && received->message.file_opened().id() == id) return received;
+    const control::Message& message = received->message;
+    if (message.has_file_opened() && message.file_opened().id() == question.open_file().id()) return received;
+    const bool new_supervisor = message.has_adopt();
     set_aside_.push_back(std::move(*received));
+    if (!new_supervisor) continue;
+    if (auto sent = send(question); !sent) return std::unexpected(std::move(sent.error()));
   }
 }
 

@@ -37,8 +37,9 @@ class ControlClient {
   [[nodiscard]] Result<std::optional<Received>> receive();
   // Waits for it. Errors: as receive(), and TimedOut.
   [[nodiscard]] Result<Received> receive_within(std::chrono::milliseconds limit);
-  // Waits for the FileOpened with this id; other messages are set aside for receive().
-  [[nodiscard]] Result<Received> await_file(std::uint64_t id, std::chrono::milliseconds limit);
+  // Sends an OpenFile and waits for its FileOpened; other messages are set aside for receive(). A supervisor
+  // that takes over meanwhile (Adopt) is asked again: its predecessor may have taken the question with it.
+  [[nodiscard]] Result<Received> ask_file(const control::Message& question, std::chrono::milliseconds limit);
 
   // A message has been set aside, so receive() has one although the socket may not be readable.
   [[nodiscard]] bool has_set_aside() const { return !set_aside_.empty(); }

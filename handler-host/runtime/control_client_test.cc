@@ -29,6 +29,27 @@ class Control : public ::testing::Test {
     message.mutable_file_opened()->set_id(id);
     return message;
   }
+  [[nodiscard]] static Message open_file(std::uint64_t id) {
+    Message message;
+    message.mutable_open_file()->set_id(id);
+    message.mutable_open_file()->set_path("/srv/a.img");
+    return message;
+  }
+  [[nodiscard]] static Message adopt(std::uint64_t id) {
+    Message message;
+    message.mutable_adopt()->set_id(id);
+    return message;
+  }
+  // The number of times that file `id` has been asked for.
+  [[nodiscard]] int asked(std::uint64_t id) const {
+    int times = 0;
+    while (auto packet = *receive_packet(pair[1])) {
+      Message message;
+      EXPECT_TRUE(message.ParseFromString(packet->bytes));
+      times += message.open_file().id() == id ? 1 : 0;
+    }
+    return times;
+  }
   [[nodiscard]] static Message resize(std::uint64_t id) {
     Message message;
     message.mutable_resize()->set_id(id);
@@ -70,7 +91,8 @@ TEST_F(Control, MessagesThatComeWhileAFileIsAwaitedAreSetAsideInOrder) {
   supervisor_sends(resize(2));
   supervisor_sends(file_opened(7));
   supervisor_sends(resize(3));
-  ASSERT_TRUE(client.await_file(7, 1s));
+  ASSERT_TRUE(client.ask_file(open_file(7), 1s));
+  EXPECT_EQ(asked(7), 1);
   EXPECT_TRUE(client.has_set_aside());
   EXPECT_EQ((*client.receive())->message.resize().id(), 1u);
   EXPECT_EQ((*client.receive())->message.file_opened().id(), 6u);
@@ -80,9 +102,19 @@ TEST_F(Control, MessagesThatComeWhileAFileIsAwaitedAreSetAsideInOrder) {
   EXPECT_FALSE(*client.receive());
 }
 
+TEST_F(Control, ANewSupervisorIsAskedAgainForTheFileAndItsAdoptIsNotLost) {
+  supervisor_sends(resize(1));
+  supervisor_sends(adopt(9));
+  supervisor_sends(file_opened(7));
+  ASSERT_TRUE(client.ask_file(open_file(7), 1s));
+  EXPECT_EQ(asked(7), 2);
+  EXPECT_EQ((*client.receive())->message.resize().id(), 1u);
+  EXPECT_EQ((*client.receive())->message.adopt().id(), 9u);
+}
+
 TEST_F(Control, AnAnswerThatDoesNotComeTimesOut) {
   supervisor_sends(resize(1));
-  const auto answer = client.await_file(7, 20ms);
+  const auto answer = client.ask_file(open_file(7), 20ms);
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().cause, Cause::TimedOut);
   const auto message = client.receive_within(20ms);

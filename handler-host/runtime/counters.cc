@@ -46,4 +46,11 @@ void Counters::tell() {
   changed_ = !control_.try_send(message_);
 }
 
+void Counters::tell_again() {
+  if (counters_.empty()) return;
+  changed_ = true;
+  tell();
+  if (changed_) run_timer();
+}
+
 }  // namespace bulkhead::host

@@ -24,6 +24,8 @@ class Counters {
   void count(std::string_view name, std::uint64_t amount);
   // Tells now what has changed; at the end, when no timer will come any more.
   void tell();
+  // To a supervisor that has heard none of them.
+  void tell_again();
 
  private:
   struct Counter {

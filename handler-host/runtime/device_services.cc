@@ -18,8 +18,7 @@ Result<UniqueFd> DeviceServices::open_file(const handler::FileRequest& request) 
   open.set_path(request.path);
   open.set_writable(request.writable);
   open.set_create_bytes(request.create_bytes);
-  if (auto sent = control_.send(question); !sent) return std::unexpected(std::move(sent.error()));
-  auto answer = control_.await_file(open.id(), kOpenPatience);
+  auto answer = control_.ask_file(question, kOpenPatience);
   if (!answer) return std::unexpected(std::move(answer.error()));
   const control::FileOpened& opened = answer->message.file_opened();
   if (opened.has_failure())

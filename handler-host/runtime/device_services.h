@@ -28,6 +28,7 @@ class DeviceServices final : public handler::Services {
   void count(std::string_view name, std::uint64_t amount) override { counters_.count(name, amount); }
 
   void tell_counters() { counters_.tell(); }
+  void tell_counters_again() { counters_.tell_again(); }
 
  private:
   EventLoop& loop_;

@@ -155,6 +155,7 @@ ExitCode Host::open_and_serve(const control::Open& open) {
   Server server(ServerParts{.loop = *loop_,
                             .control = control_,
                             .journal = journal_,
+                            .services = services_,
                             .identity = identity_,
                             .channel = *channel_,
                             .device = **device,

@@ -1,6 +1,7 @@
 #include "handler-host/runtime/identity_client.h"
 
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
 namespace bulkhead::host {
@@ -31,6 +32,14 @@ void IdentityClient::answered(const control::Identity& identity) {
                                        .vendor = identity.vendor(),
                                        .product = identity.product(),
                                        .revision = identity.revision()});
+}
+
+void IdentityClient::ask_again() {
+  if (question_ == 0) return;
+  loop_.cancel(deadline_);
+  waiting_.insert(waiting_.begin(), std::make_move_iterator(asked_.begin()),
+                  std::make_move_iterator(asked_.end()));
+  send_question();
 }
 
 void IdentityClient::give_up() {

@@ -28,6 +28,9 @@ class IdentityClient final : public scsi::IdentitySource {
   void ask(Answer answer) override;
   // An answer that nobody waits for any more is dropped.
   void answered(const control::Identity& identity);
+  // The supervisor that was asked is gone, and another one there: the question under way, if there is one, is
+  // put again, with fresh patience and for everybody who waits.
+  void ask_again();
 
  private:
   void send_question();

@@ -117,6 +117,8 @@ void Server::handle(const control::Message& message) {
       return set_write_cache(message.set_write_cache());
     case Message::kTaskManagement:
       return manage_tasks(message.task_management());
+    case Message::kAdopt:
+      return adopt(message.adopt());
     case Message::kIdentity:
       return parts_.identity.answered(message.identity());
     case Message::kFileOpened:
@@ -160,6 +162,17 @@ void Server::manage_tasks(const control::TaskManagement& request) {
   // The control socket may be faster than the channel: what is listed has been submitted before.
   if (auto started = commands_.start_all(parts_.unit); !started) end_broken(started.error());
   parts_.journal.log(handler::LogLevel::Warning, host::manage_tasks(request, commands_, parts_.unit));
+}
+
+// Commands under way are none of its business: they are in the channel, which is still the same.
+void Server::adopt(const control::Adopt& request) {
+  parts_.journal.log(handler::LogLevel::Info,
+                     fmt::format("a new supervisor ({}) has taken over, with {} commands under way",
+                                 request.build(), commands_.under_way()));
+  tell_facts();
+  parts_.services.tell_counters_again();
+  parts_.identity.ask_again();
+  answer(request.id(), {});
 }
 
 void Server::begin_end(Phase phase) {

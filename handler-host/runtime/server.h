@@ -13,6 +13,7 @@
 #include "handler-host/channel/host_channel.h"
 #include "handler-host/runtime/commands.h"
 #include "handler-host/runtime/control_client.h"
+#include "handler-host/runtime/device_services.h"
 #include "handler-host/runtime/event_loop.h"
 #include "handler-host/runtime/exit_code.h"
 #include "handler-host/runtime/identity_client.h"
@@ -26,6 +27,7 @@ struct ServerParts {
   EventLoop& loop;
   ControlClient& control;
   Journal& journal;
+  DeviceServices& services;
   IdentityClient& identity;
   HostChannel& channel;
   handler::Device& device;
@@ -57,6 +59,7 @@ class Server {
   void resize(const control::Resize& request);
   void set_write_cache(const control::SetWriteCache& request);
   void manage_tasks(const control::TaskManagement& request);
+  void adopt(const control::Adopt& request);
   void begin_end(Phase phase);
   [[nodiscard]] bool finished() const;
   [[nodiscard]] ExitCode close_device();

@@ -122,6 +122,7 @@ class ServedFile {
     Server server({.loop = *loop,
                    .control = control,
                    .journal = journal,
+                   .services = services,
                    .identity = identity,
                    .channel = channel,
                    .device = **device,

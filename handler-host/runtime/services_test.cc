@@ -166,6 +166,54 @@ TEST_F(Services, AnIdentityThatDoesNotComeTimesOutOnceAndForAll) {
   EXPECT_EQ(answers, 1);
 }
 
+TEST_F(Services, ANewSupervisorIsAskedForTheIdentityForEverybodyWhoWaits) {
+  IdentityClient identity(*loop, client);
+  std::vector<std::string> told;
+  const auto ask = [&](const std::string& who) {
+    identity.ask([&told, who](Result<scsi::Identity> answer) { told.push_back(who + answer->unit_serial); });
+  };
+  identity.ask_again();  // nothing is under way
+  EXPECT_TRUE(got().empty());
+  ask("a");
+  ask("b");
+  const auto lost = got();
+  ASSERT_EQ(lost.size(), 1u);
+  identity.ask_again();
+  const auto questions = got();
+  ASSERT_EQ(questions.size(), 1u);
+  control::Identity answer;
+  answer.set_id(lost[0].get_identity().id());
+  identity.answered(answer);  // by the dead one, and older than b's question
+  EXPECT_TRUE(told.empty());
+  answer.set_id(questions[0].get_identity().id());
+  answer.set_unit_serial("1");
+  identity.answered(answer);
+  EXPECT_EQ(told, (std::vector<std::string>{"a1", "b1"}));
+  EXPECT_TRUE(got().empty());
+}
+
+TEST_F(Services, APutAgainIdentityHasItsPatienceAnewAndEndsToo) {
+  IdentityClient identity(*loop, client, 20ms);
+  bool done = false;
+  identity.ask([&](Result<scsi::Identity> answer) { done = !answer; });
+  identity.ask_again();
+  run_until(done);
+  loop->wait(40ms);  // the first deadline is gone with its question
+}
+
+TEST_F(Services, CountersAreToldAgainToWhoeverHasNotHeardThem) {
+  Counters counters(*loop, client);
+  counters.tell_again();
+  EXPECT_TRUE(got().empty());
+  counters.count("reads", 3);
+  counters.tell();
+  EXPECT_EQ(got().size(), 1u);
+  counters.tell_again();
+  const auto messages = got();
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_EQ(messages[0].counters().counter(0).value(), 3u);
+}
+
 TEST_F(Services, AnIdentityThatCantBeAskedForIsAnsweredFromTheLoop) {
   IdentityClient identity(*loop, client);
   fill_socket();

@@ -93,7 +93,7 @@ bool HostProcess::keep(const Message& message) {
     log_lines.push_back(message.log().text());
   else if (message.has_counters())
     counters = message.counters();
-  else if (message.has_get_identity()) {
+  else if (message.has_get_identity() && answer_identity) {
     Message answer;
     answer.mutable_identity()->set_id(message.get_identity().id());
     answer.mutable_identity()->set_unit_serial(unit_serial);
@@ -194,6 +194,22 @@ std::string HostProcess::close() {
   const Message done = expect(Message::kDone);
   EXPECT_EQ(done.done().id(), id_);
   return done.done().has_failure() ? done.done().failure().text() : "";
+}
+
+void HostProcess::lose_supervisor() {
+  socket_ = UniqueFd(::fcntl(socket_.get(), F_DUPFD_CLOEXEC, 0));
+  facts.Clear();
+  counters.Clear();
+}
+
+void HostProcess::adopt() {
+  Message message;
+  message.mutable_adopt()->set_id(++id_);
+  message.mutable_adopt()->set_build("of a test");
+  send(message);
+  const Message done = expect(Message::kDone);
+  EXPECT_EQ(done.done().id(), id_);
+  EXPECT_FALSE(done.done().has_failure());
 }
 
 void HostProcess::kill() {

@@ -57,6 +57,10 @@ class HostProcess {
   // Close, Done; the failure's text.
   std::string close();
   void hang_up() { socket_.reset(); }
+  // As when the supervisor dies and somebody has kept its end of the socket: what was read is lost with it.
+  void lose_supervisor();
+  // The next one's first message, and what comes until it is answered.
+  void adopt();
   void kill();
 
   // Runs one command in slot 0 and returns its SCSI status; 255: no answer.
@@ -72,6 +76,7 @@ class HostProcess {
   control::DeviceFacts facts;
   std::function<control::Message(const control::OpenFile&, UniqueFd&)> opener;  // in place of opening it
   bool answer_files = true;
+  bool answer_identity = true;
   std::string unit_state;  // what open() hands on from an earlier host
   std::string unit_serial = "00112233-4455-6677-8899-aabbccddeeff";
 
