@@ -32,6 +32,15 @@ const control::Failure* failure_of(const Answer& answer) {
 
 }  // namespace
 
+// One supervisor's questions have their upper half in common, so what was recorded may be old.
+HostMessages::HostMessages(Listener& listener, std::uint64_t recorded_id)
+    : listener_(listener), greeted_(true), next_id_((recorded_id | UINT32_MAX) + 1) {}
+
+void HostMessages::finish_request() {
+  BULKHEAD_CHECK(requests_ > 0);
+  --requests_;
+}
+
 std::uint64_t HostMessages::ask(Message::KindCase answer_kind) {
   questions_.emplace(next_id_, answer_kind);
   return next_id_++;

@@ -41,6 +41,9 @@ class HostMessages {
   };
 
   explicit HostMessages(Listener& listener) : listener_(listener) {}
+  // Of a host that an earlier supervisor has greeted and asked. `recorded_id`: its next_question_id() at any
+  // time of its life, also a bad one. Answers to its questions, also to later ones, are late, and no crime.
+  HostMessages(Listener& listener, std::uint64_t recorded_id);
 
   // One packet. Empty: it was in order, and the listener was told. Otherwise the rule it broke: the host must
   // be ended, and nothing more is taken from it.
@@ -50,8 +53,11 @@ class HostMessages {
   [[nodiscard]] std::uint64_t ask(control::Message::KindCase answer_kind);
   // Nobody waits for it any more. Its late answer is no crime.
   void give_up(std::uint64_t id) { questions_.erase(id); }
-  void finish_request() { --requests_; }
+  // Of a request that this object has taken, once.
+  void finish_request();
   [[nodiscard]] bool greeted() const { return greeted_; }
+  // For the next supervisor, whose own questions begin far above: once a session is often enough.
+  [[nodiscard]] std::uint64_t next_question_id() const { return next_id_; }
 
  private:
   [[nodiscard]] std::string_view take_hello(const control::Hello& hello);

@@ -142,6 +142,52 @@ TEST_F(HostMessagesTest, UnansweredRequestsAreLimited) {
   EXPECT_EQ(files.size(), 17u);
 }
 
+TEST_F(HostMessagesTest, ANewSupervisorOwesNothingForWhatTheOldOneWasAsked) {
+  greet();
+  Message message;
+  message.mutable_get_identity()->set_id(1);
+  for (int i = 0; i < 16; ++i) EXPECT_EQ(take(message), "");
+  HostMessages next(*this, messages.next_question_id());
+  for (int i = 0; i < 16; ++i) EXPECT_EQ(next.take(message.SerializeAsString(), 0), "");
+  EXPECT_THAT(std::string(next.take(message.SerializeAsString(), 0)), HasSubstr("too many requests"));
+  for (int i = 0; i < 16; ++i) next.finish_request();
+  EXPECT_EQ(next.take(message.SerializeAsString(), 0), "");
+  next.finish_request();
+  EXPECT_DEATH(next.finish_request(), "requests_ > 0");
+}
+
+TEST_F(HostMessagesTest, OfAnAdoptedHostTheHelloIsHistory) {
+  HostMessages next(*this, 1);
+  EXPECT_TRUE(next.greeted());
+  EXPECT_EQ(next.take(log_line("fine").SerializeAsString(), 0), "");
+  EXPECT_EQ(hellos, 0);
+  Message hello;
+  hello.mutable_hello()->set_protocol_version(1);
+  hello.mutable_hello()->set_channel_version(1);
+  EXPECT_THAT(std::string(next.take(hello.SerializeAsString(), 0)), HasSubstr("Hello twice"));
+}
+
+// What was recorded of the earlier one may be older than its last questions.
+TEST_F(HostMessagesTest, AnswersToAnEarlierSupervisorAreNeitherACrimeNorOurAnswers) {
+  greet();
+  const auto recorded = messages.next_question_id();
+  std::uint64_t last = 0;
+  for (int i = 0; i < 1000; ++i) last = messages.ask(Message::kDone);
+  HostMessages next(*this, recorded);
+  const auto ours = next.ask(Message::kDone);
+  EXPECT_GT(ours, last);
+  EXPECT_EQ(next.take(opened(1).SerializeAsString(), 0), "");
+  EXPECT_EQ(next.take(opened(last, EIO).SerializeAsString(), 0), "");
+  EXPECT_FALSE(answer);
+  EXPECT_THAT(std::string(next.take(opened(ours + 1).SerializeAsString(), 0)), HasSubstr("nobody asked"));
+  Message done;
+  done.mutable_done()->set_id(ours);
+  EXPECT_EQ(next.take(done.SerializeAsString(), 0), "");
+  EXPECT_EQ(answered_id, ours);
+  const HostMessages third(*this, next.next_question_id());
+  EXPECT_GT(third.next_question_id(), next.next_question_id());
+}
+
 TEST_F(HostMessagesTest, AUnitStateIsTakenAsItIsAndLimited) {
   greet();
   Message message;

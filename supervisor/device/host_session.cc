@@ -41,14 +41,28 @@ Result<std::shared_ptr<HostSession>> HostSession::launch(asio::io_context& io, c
                                                          std::string label, Owner& owner) {
   auto process = HostProcess::start(command);
   if (!process) return std::unexpected(std::move(process.error()));
-  std::shared_ptr<HostSession> session(new HostSession(io, std::move(*process), std::move(label), owner));
-  asio::co_spawn(io, session->read_control(), asio::detached);
-  asio::co_spawn(io, session->read_errors(), asio::detached);
-  asio::co_spawn(io, session->watch_end(), asio::detached);
+  std::shared_ptr<HostSession> session(
+      new HostSession(io, std::move(*process), std::move(label), owner, std::nullopt));
+  session->begin();
   return session;
 }
 
-HostSession::HostSession(asio::io_context& io, HostProcess process, std::string label, Owner& owner)
+std::shared_ptr<HostSession> HostSession::adopt(asio::io_context& io, HostProcess process, std::string label,
+                                                Owner& owner, std::uint64_t recorded_id) {
+  std::shared_ptr<HostSession> session(
+      new HostSession(io, std::move(process), std::move(label), owner, recorded_id));
+  session->begin();
+  return session;
+}
+
+void HostSession::begin() {
+  asio::co_spawn(io_, read_control(), asio::detached);
+  asio::co_spawn(io_, read_errors(), asio::detached);
+  asio::co_spawn(io_, watch_end(), asio::detached);
+}
+
+HostSession::HostSession(asio::io_context& io, HostProcess process, std::string label, Owner& owner,
+                         std::optional<std::uint64_t> recorded_id)
     : io_(io),
       process_(std::move(process)),
       label_(std::move(label)),
@@ -56,7 +70,7 @@ HostSession::HostSession(asio::io_context& io, HostProcess process, std::string 
       control_(io, process_.control().get()),
       errors_(io, process_.standard_error().get()),
       exit_(io, process_.pidfd().get()),
-      messages_(*this),
+      messages_(recorded_id ? HostMessages(*this, *recorded_id) : HostMessages(*this)),
       hello_(io),
       end_(io),
       log_limit_(20, std::chrono::seconds(5)),
@@ -72,11 +86,11 @@ HostSession::~HostSession() {
 awaitable<Result<>> HostSession::start(control::Start start, std::optional<HostEnds> ends, Seconds limit) {
   const auto self = shared_from_this();
   const auto deadline = steady_clock::now() + limit;
-  while (!messages_.greeted() && !ended_) {
+  while (!messages_.greeted() && !over()) {
     const bool woken = co_await hello_.wait_until(deadline);
     if (!woken) co_return fail(Cause::TimedOut, ETIMEDOUT, "the handler-host did not say hello in time");
   }
-  if (ended_) co_return fail(Cause::PeerBroken, EPROTO, "the handler-host " + why_killed_);
+  if (over()) co_return fail(Cause::PeerBroken, EPROTO, "the handler-host " + why_killed_);
   Message message;
   *message.mutable_start() = std::move(start);
   if (ends) {
@@ -91,7 +105,7 @@ awaitable<Result<>> HostSession::start(control::Start start, std::optional<HostE
 
 awaitable<Result<>> HostSession::ask(Message message, std::uint64_t id, Seconds limit) {
   const auto self = shared_from_this();
-  if (ended_) co_return fail(Cause::PeerBroken, EPROTO, "the handler-host " + why_killed_);
+  if (over()) co_return fail(Cause::PeerBroken, EPROTO, "the handler-host " + why_killed_);
   Question question(io_);
   questions_[id] = &question;
   send(message);
@@ -135,6 +149,14 @@ awaitable<Result<>> HostSession::set_write_cache(bool on, Seconds limit) {
   return ask(std::move(message), id, limit);
 }
 
+awaitable<Result<>> HostSession::take_over(std::string build, Seconds limit) {
+  const std::uint64_t id = messages_.ask(Message::kDone);
+  Message message;
+  message.mutable_adopt()->set_id(id);
+  message.mutable_adopt()->set_build(std::move(build));
+  return ask(std::move(message), id, limit);
+}
+
 void HostSession::abort(const control::TaskManagement& tasks) {
   Message message;
   *message.mutable_task_management() = tasks;
@@ -148,9 +170,9 @@ awaitable<Result<>> HostSession::close(Seconds limit) {
   message.mutable_close()->set_id(id);
   auto closed = co_await ask(std::move(message), id, limit);
   const auto deadline = steady_clock::now() + kEndGrace;
-  while (!ended_) {
+  while (!over()) {
     const bool woken = co_await end_.wait_until(deadline);
-    if (woken || ended_) continue;
+    if (woken || over()) continue;
     // How long the kernel takes to end a process in D state, nobody knows: our caller does not wait for ever.
     kill("did not end after it was closed");
     break;
@@ -159,12 +181,36 @@ awaitable<Result<>> HostSession::close(Seconds limit) {
 }
 
 void HostSession::kill(std::string why) {
-  if (ended_) return;
+  if (over()) return;
   if (why_killed_.empty()) why_killed_ = std::move(why);
   process_.kill();
 }
 
+void HostSession::leave_running() {
+  if (over()) return;
+  process_.leave_running();
+  left_running_ = true;
+  why_killed_ = "is left to the next supervisor";
+  abandon();
+  exit_.cancel();
+  wake_all();
+}
+
+// Whoever waits looks again, and finds that it is over.
+void HostSession::wake_all() {
+  for (auto& [id, question] : questions_) {
+    if (!question->answer)
+      question->answer = fail(Cause::PeerBroken, EPROTO, "the handler-host " + why_killed_);
+    question->wake.notify();
+  }
+  hello_.notify();
+  end_.notify();
+  control_.cancel();
+  errors_.cancel();
+}
+
 void HostSession::send(const Message& message, std::span<const int> fds) {
+  if (left_running_) return;
   const std::string bytes = message.SerializeAsString();
   auto sent = send_packet(process_.control(), std::as_bytes(std::span(bytes)), fds);
   // A host that is gone is seen by its pidfd. One that does not read what is little and rare has stopped
@@ -174,10 +220,10 @@ void HostSession::send(const Message& message, std::span<const int> fds) {
 
 awaitable<void> HostSession::read_control() {
   const auto self = shared_from_this();
-  while (!ended_) {
+  while (!over()) {
     const bool ready = co_await readable(control_);
     if (!ready) co_return;
-    for (int i = 0; i < kPacketsPerTurn && !ended_; ++i) {
+    for (int i = 0; i < kPacketsPerTurn && !over(); ++i) {
       auto packet = receive_packet(process_.control());
       if (!packet) {
         if (packet.error().sys_errno != 0) kill("sent more than a control message may hold");
@@ -222,17 +268,10 @@ awaitable<void> HostSession::watch_end() {
     if (!packet || !*packet || !messages_.take((*packet)->bytes, (*packet)->fds.size()).empty()) break;
   }
   take_error_bytes();
-  errors_.cancel();
   ended_ = true;
   const std::string text = why_killed_.empty() ? *how : fmt::format("{} ({})", why_killed_, *how);
   why_killed_ = text;
-  for (auto& [id, question] : questions_) {
-    if (!question->answer) question->answer = fail(Cause::PeerBroken, EPROTO, "the handler-host " + text);
-    question->wake.notify();
-  }
-  hello_.notify();
-  end_.notify();
-  control_.cancel();
+  wake_all();
   if (owner_ != nullptr) owner_->host_ended(text);
 }
 
@@ -311,7 +350,7 @@ void HostSession::said(const control::Log& line) {
 
 awaitable<void> HostSession::read_errors() {
   const auto self = shared_from_this();
-  for (;;) {
+  while (!over()) {
     const bool ready = co_await readable(errors_);
     if (!ready || !take_error_bytes()) co_return;
     co_await asio::post(io_, asio::use_awaitable);

@@ -51,6 +51,13 @@ class HostSession final : public std::enable_shared_from_this<HostSession>, priv
   [[nodiscard]] static Result<std::shared_ptr<HostSession>> launch(boost::asio::io_context& io,
                                                                    const HostCommand& command,
                                                                    std::string label, Owner& owner);
+  // Goes on with a host that an earlier supervisor started; Hello, Start and Open are history. Whatever the
+  // host said that was not read is heard now; take_over() makes it say the rest again. A host that has ended
+  // meanwhile has its last words heard, and host_ended() tells. `recorded_id`: next_question_id() of the
+  // earlier session. The caller has looked at the process: see host_check.h.
+  [[nodiscard]] static std::shared_ptr<HostSession> adopt(boost::asio::io_context& io, HostProcess process,
+                                                          std::string label, Owner& owner,
+                                                          std::uint64_t recorded_id);
   ~HostSession();
 
   using Seconds = std::chrono::seconds;
@@ -62,6 +69,9 @@ class HostSession final : public std::enable_shared_from_this<HostSession>, priv
   boost::asio::awaitable<Result<>> check(control::Check message, Seconds limit);
   boost::asio::awaitable<Result<>> resize(std::uint64_t size_bytes, Seconds limit);
   boost::asio::awaitable<Result<>> set_write_cache(bool on, Seconds limit);
+  // Of an adopted host: when this has succeeded, the owner has been told the facts anew, and been asked what
+  // the host had asked an earlier supervisor in vain. `build`: ours, for the host's log line.
+  boost::asio::awaitable<Result<>> take_over(std::string build, Seconds limit);
   // Tells which commands the kernel has aborted. Not answered.
   void abort(const control::TaskManagement& tasks);
   // Flush, close and end; what does not end in time is killed.
@@ -70,6 +80,12 @@ class HostSession final : public std::enable_shared_from_this<HostSession>, priv
   // Ends the process; `why` becomes part of how it ended.
   void kill(std::string why);
   void abandon() { owner_ = nullptr; }
+  // We end, the process shall not: nothing is read from it any more, so that what it says waits for the next
+  // supervisor; the owner hears nothing more, and who waits for an answer gets a failure. Its end of the
+  // control socket stays good only if somebody keeps what duplicate() gave.
+  void leave_running();
+  [[nodiscard]] Result<HostDescriptors> duplicate() const { return process_.duplicate(); }
+  [[nodiscard]] std::uint64_t next_question_id() const { return messages_.next_question_id(); }
   [[nodiscard]] pid_t pid() const { return process_.pid(); }
   [[nodiscard]] bool ended() const { return ended_; }
 
@@ -81,11 +97,15 @@ class HostSession final : public std::enable_shared_from_this<HostSession>, priv
     std::optional<Result<>> answer;
   };
 
-  HostSession(boost::asio::io_context& io, HostProcess process, std::string label, Owner& owner);
+  HostSession(boost::asio::io_context& io, HostProcess process, std::string label, Owner& owner,
+              std::optional<std::uint64_t> recorded_id);
+  void begin();
+  [[nodiscard]] bool over() const { return ended_ || left_running_; }
   boost::asio::awaitable<void> read_control();
   boost::asio::awaitable<void> read_errors();
   boost::asio::awaitable<void> watch_end();
   boost::asio::awaitable<void> end_soon();
+  void wake_all();
   boost::asio::awaitable<Result<>> ask(control::Message message, std::uint64_t id, Seconds limit);
   boost::asio::awaitable<void> serve_file(control::OpenFile asked);
   boost::asio::awaitable<void> serve_identity(std::uint64_t id);
@@ -114,7 +134,8 @@ class HostSession final : public std::enable_shared_from_this<HostSession>, priv
   Wake hello_;
   Wake end_;
   bool ended_ = false;
-  std::string why_killed_;
+  bool left_running_ = false;
+  std::string why_killed_;  // or left
   std::string unfinished_error_line_;
   std::map<std::uint64_t, Question*> questions_;
   RateLimit log_limit_;
