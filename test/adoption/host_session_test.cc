@@ -1,0 +1,254 @@
+// A real host, started by a supervisor that is a child of this test and dies; the test is the next
+// supervisor.
+#include "supervisor/device/host_session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/control_socket.h"
+#include "supervisor/spawn/host_check.h"
+
+namespace bulkhead::supervisor {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr ChannelSize kSize{.slots = 16, .data_bytes = 1 << 20};
+constexpr std::uint64_t kLunBytes = 1 << 20;
+constexpr std::chrono::seconds kLimit{20};
+
+class Owner final : public HostSession::Owner {
+ public:
+  boost::asio::awaitable<Result<UniqueFd>> host_asks_file(FileAsked) override {
+    co_return fail(Cause::Denied, EACCES, "no files here");
+  }
+  boost::asio::awaitable<Result<control::Identity>> host_asks_identity() override {
+    ++identities;
+    if (dies_when_asked) ::kill(::getpid(), SIGKILL);
+    control::Identity identity;
+    identity.set_unit_serial("4711");
+    co_return identity;
+  }
+  void host_facts(const HostFacts& told) override { facts = told; }
+  void host_counter(std::string_view, std::uint64_t) override {}
+  void host_ended(const std::string& how) override { end = how; }
+
+  bool dies_when_asked = false;
+  int identities = 0;
+  std::optional<HostFacts> facts;
+  std::optional<std::string> end;
+};
+
+bool run_until(boost::asio::io_context& io, const std::function<bool()>& done) {
+  const auto deadline = std::chrono::steady_clock::now() + kLimit;
+  io.restart();
+  while (!done() && std::chrono::steady_clock::now() < deadline) io.run_one_for(100ms);
+  return done();
+}
+
+// The answer of a call that is a coroutine.
+Result<> answer_of(boost::asio::io_context& io, boost::asio::awaitable<Result<>> call) {
+  std::optional<Result<>> answer;
+  auto wait = [&answer](boost::asio::awaitable<Result<>> asked) -> boost::asio::awaitable<void> {
+    answer = co_await std::move(asked);
+  };
+  boost::asio::co_spawn(io, wait(std::move(call)), boost::asio::detached);
+  EXPECT_TRUE(run_until(io, [&answer] { return answer.has_value(); }));
+  return answer.value_or(fail(Cause::TimedOut, ETIMEDOUT, "no answer to the test"));
+}
+
+Result<std::shared_ptr<HostSession>> serve(boost::asio::io_context& io, Owner& owner, HostEnds ends,
+                                           const std::string& config) {
+  const auto file = [](const char* name) { return std::filesystem::absolute(name).string(); };
+  auto session = HostSession::launch(
+      io, {.binary = file("handler-host/tcmu-handler-host"), .visible_name = "tcmu-host: null/d0"},
+      "user_1/d0", owner);
+  if (!session) return session;
+  control::Start start;
+  start.set_subtype("null");
+  start.set_library(file("handler-host/handlers/null/handler_null.so"));
+  start.set_slots(kSize.slots);
+  start.set_data_bytes(kSize.data_bytes);
+  std::optional<HostEnds> given(std::move(ends));
+  if (auto started = answer_of(io, (*session)->start(start, std::move(given), kLimit)); !started)
+    return std::unexpected(started.error());
+  control::Open open;
+  open.set_id(0);
+  open.set_device("user_1/d0");
+  open.set_config(config);
+  open.set_size_bytes(kLunBytes);
+  open.set_block_bytes(512);
+  open.set_max_sectors(128);
+  open.set_largest_transfer_bytes(kSize.data_bytes);
+  if (auto opened = answer_of(io, (*session)->open(open, kLimit)); !opened)
+    return std::unexpected(opened.error());
+  return session;
+}
+
+class Succession : public ::testing::Test {
+ protected:
+  enum class Death : std::uint8_t { AtOnce, WhenAskedForTheIdentity };
+  // A supervisor in a process of its own: starts a host and is killed. `kept` is then what systemd would have
+  // kept of it.
+  void live_and_die(const std::string& config, Death death = Death::AtOnce) {
+    auto ends = Channel::create(kSize);
+    ASSERT_TRUE(ends);
+    auto wire = std::move(*make_control_pair());
+    const pid_t supervisor = ::fork();
+    if (supervisor == 0) {
+      boost::asio::io_context its_io;
+      Owner its_owner;
+      auto its_session = serve(its_io, its_owner, std::move(ends->host), config);
+      if (!its_session || !run_until(its_io, [&] { return its_owner.facts.has_value(); })) ::_exit(1);
+      auto copies = (*its_session)->duplicate();
+      const std::array<int, 3> fds{copies->pidfd.get(), copies->control.get(), copies->standard_error.get()};
+      const std::string id = std::to_string((*its_session)->next_question_id());
+      if (!send_packet(wire[1], std::as_bytes(std::span(id)), fds)) ::_exit(2);
+      its_owner.dies_when_asked = true;
+      if (death == Death::WhenAskedForTheIdentity) run_until(its_io, [] { return false; });
+      ::kill(::getpid(), SIGKILL);
+    }
+    ends->host = HostEnds{};
+    channel = std::move(ends->channel);
+    if (death == Death::WhenAskedForTheIdentity) {
+      channel->submit(SlotIndex{0}, inquire_serial());
+      channel->publish();
+    }
+    int status = -1;
+    ASSERT_EQ(::waitpid(supervisor, &status, 0), supervisor);
+    ASSERT_EQ(WIFSIGNALED(status) ? WTERMSIG(status) : 0, SIGKILL) << "the first supervisor failed";
+    auto packet = receive_packet(wire[0]).value().value();
+    recorded_id = std::stoull(packet.bytes);
+    kept = {.pidfd = std::move(packet.fds.at(0)),
+            .control = std::move(packet.fds.at(1)),
+            .standard_error = std::move(packet.fds.at(2))};
+  }
+  void adopt() {
+    auto process = HostProcess::adopt(std::move(kept));
+    ASSERT_TRUE(process) << process.error().what;
+    session = HostSession::adopt(io, std::move(*process), "user_1/d0", owner, recorded_id);
+  }
+  static channel::Slot command(std::array<std::uint8_t, 6> cdb, std::uint64_t data_in = 0) {
+    channel::Slot slot{};
+    slot.cdb_bytes = 6;
+    std::ranges::copy(cdb, std::begin(slot.cdb));
+    slot.direction = data_in > 0 ? channel::Direction::In : channel::Direction::None;
+    slot.data_bytes = data_in;
+    return slot;
+  }
+  static channel::Slot test_unit_ready() { return command({}); }
+  static channel::Slot inquire_serial() { return command({0x12, 1, 0x80, 0, 255, 0}, 255); }
+
+  // The SCSI status of the next completion; the io_context runs meanwhile.
+  int next_status() {
+    int status = -1;
+    run_until(io, [&] {
+      auto entry = channel->next_completion();
+      if (entry && *entry) status = (*entry)->scsi_status;
+      return status >= 0;
+    });
+    return status;
+  }
+  int execute(const channel::Slot& slot) {
+    channel->submit(SlotIndex{1}, slot);
+    channel->publish();
+    return next_status();
+  }
+
+  boost::asio::io_context io;
+  Owner owner;
+  std::unique_ptr<Channel> channel;
+  HostDescriptors kept;
+  std::uint64_t recorded_id = 0;
+  std::shared_ptr<HostSession> session;
+};
+
+TEST_F(Succession, TheNextSupervisorGoesOnWithHostChannelAndFacts) {
+  live_and_die("");
+  const auto good = check_host(kept.pidfd, {});
+  EXPECT_TRUE(good) << good.error().what;
+  adopt();
+  EXPECT_TRUE(answer_of(io, session->take_over("next", kLimit)));
+  ASSERT_TRUE(owner.facts) << "told before take_over() is done";
+  EXPECT_EQ(owner.facts->size_bytes, kLunBytes);
+  EXPECT_FALSE(owner.facts->unit_state.empty());
+  EXPECT_EQ(execute(test_unit_ready()), 0);
+  EXPECT_EQ(execute(inquire_serial()), 0);
+  EXPECT_EQ(owner.identities, 1);
+  EXPECT_TRUE(answer_of(io, session->resize(2 * kLunBytes, kLimit)));
+  EXPECT_TRUE(answer_of(io, session->close(kLimit)));
+  ASSERT_TRUE(run_until(io, [this] { return owner.end.has_value(); }));
+  EXPECT_THAT(*owner.end, StartsWith("ended; how is unknown"));
+}
+
+TEST_F(Succession, AQuestionThatDiedWithItsSupervisorIsAnsweredByTheNext) {
+  live_and_die("", Death::WhenAskedForTheIdentity);
+  adopt();
+  EXPECT_TRUE(answer_of(io, session->take_over("next", kLimit)));
+  EXPECT_EQ(next_status(), 0);
+  EXPECT_EQ(owner.identities, 1);
+  EXPECT_FALSE(owner.end);
+}
+
+TEST_F(Succession, AHostThatDiedWhileNobodyWatchedIsSeenToHaveEnded) {
+  live_and_die("");
+  auto process = HostProcess::adopt(std::move(kept));
+  ASSERT_TRUE(process);
+  process->kill();
+  session = HostSession::adopt(io, std::move(*process), "user_1/d0", owner, recorded_id);
+  EXPECT_FALSE(answer_of(io, session->take_over("next", kLimit)));
+  ASSERT_TRUE(run_until(io, [this] { return owner.end.has_value(); }));
+  EXPECT_THAT(*owner.end, StartsWith("ended"));
+}
+
+TEST_F(Succession, AnAdoptedHostThatHangsIsKilled) {
+  live_and_die("");
+  adopt();
+  session->kill("is replaced");
+  ASSERT_TRUE(run_until(io, [this] { return owner.end.has_value(); }));
+  EXPECT_THAT(*owner.end, StartsWith("is replaced (ended"));
+}
+
+TEST_F(Succession, ASupervisorThatLeavesInGoodOrderLeavesItsHostRunning) {
+  live_and_die("?delay_us=500000");
+  adopt();
+  EXPECT_TRUE(answer_of(io, session->take_over("second", kLimit)));
+  channel->submit(SlotIndex{2}, command({0x08, 0, 0, 0, 1, 0}, 512));  // READ(6), half a second long
+  channel->publish();
+  kept = std::move(*session->duplicate());
+  recorded_id = session->next_question_id();
+  const std::weak_ptr<HostSession> gone = session;
+  session->leave_running();
+  session->kill("is told too late");
+  EXPECT_THAT(answer_of(io, session->resize(2 * kLunBytes, kLimit)).error().what,
+              HasSubstr("is left to the next supervisor"));
+  session.reset();
+  ASSERT_TRUE(run_until(io, [&gone] { return gone.expired(); })) << "a coroutine still reads";
+  EXPECT_FALSE(owner.end) << "who leaves hears nothing more";
+  owner.facts.reset();
+  adopt();
+  EXPECT_TRUE(answer_of(io, session->take_over("third", kLimit)));
+  EXPECT_TRUE(owner.facts);
+  EXPECT_EQ(next_status(), 0);
+  EXPECT_FALSE(owner.end);
+}
+
+}  // namespace
+}  // namespace bulkhead::supervisor
