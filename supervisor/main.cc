@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <thread>
 
@@ -22,6 +23,7 @@ using namespace bulkhead;
 using namespace bulkhead::supervisor;
 
 constexpr std::chrono::milliseconds kLogFlush{1000};
+const auto kBegun = std::chrono::steady_clock::now();
 
 Result<Parts> make_parts(const Settings& settings) {
   auto handlers = load_manifests(settings.handler_folder.value_or(library_folder() + "/handlers"));
@@ -43,9 +45,17 @@ Result<Parts> make_parts(const Settings& settings) {
   return Parts{std::move(*handlers), std::move(pumps), std::move(*cgroups), std::move(*port)};
 }
 
+// The unit has us started again at once, for the sake of commands that wait. What fails again and again, as
+// another daemon holds the lock or the kernel lacks something, shall not do so ten times a second.
+void hold_back_restart() {
+  constexpr std::chrono::seconds kLeastLife{1};
+  if (std::getenv("NOTIFY_SOCKET") != nullptr) std::this_thread::sleep_until(kBegun + kLeastLife);
+}
+
 int fail_to_start(const Error& error) {
   log(Level::Critical, {.sys_errno = error.sys_errno}, error.what);
   flush_log(kLogFlush);
+  hold_back_restart();
   return 1;
 }
 
@@ -81,6 +91,7 @@ int main(int count, char** arguments) {
   Supervisor supervisor(std::move(loader), std::move(loaded.settings), std::move(*parts));
   const int code = supervisor.run();
   flush_log(kLogFlush);
+  if (code != 0) hold_back_restart();
   // Threads that hang in a back end's or configfs' system call must not hold up the end.
   ::_exit(code);
 }

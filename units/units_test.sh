@@ -26,6 +26,17 @@ complaints=$(systemd-analyze verify --man=no "$scratch/tcmu-supervisor.service" 
 [ "$(value "$activation" SystemdService)" = "$(basename "$unit")" ] || fail "the activation file names another unit"
 [ "$(value "$unit" Alias)" = tcmu-runner.service ] || fail "the alias for tcmu-runner's unit is missing"
 [ "$(value "$unit" Type)" = notify ] || fail "a restart of the bus would stop the unit"
-[ "$(value "$unit" KillMode)" = process ] || fail "hosts would be killed instead of flushing"
+[ "$(value "$unit" KillMode)" = process ] || fail "hosts would be killed with their supervisor, instead of being adopted"
+[ "$(value "$unit" Delegate)" = yes ] || fail "systemd would tidy up the control groups of hosts that are to be adopted"
+
+# A supervisor that ends is followed by one that adopts its hosts.
+store=$(value "$unit" FileDescriptorStoreMax)
+# 1600 LUNs; systemd closes what is too much, and LUNs beyond it would be reset at a restart.
+[ "${store:-0}" -ge 16000 ] || fail "systemd keeps only ${store:-no} descriptors for the next supervisor"
+[ "$(value "$unit" NotifyAccess)" = main ] || fail "others than the supervisor could put descriptors into its store"
+[ "$(value "$unit" Restart)" = always ] || fail "after some ends no supervisor would follow"
+[ "$(value "$unit" RestartSec)" = 100ms ] || fail "commands would wait for the next supervisor longer than needed"
+[ "$(value "$unit" StartLimitIntervalSec)" = 0 ] || fail "a supervisor that crashes often would not be started again"
+[ "$(value "$unit" RestartPreventExitStatus)" = 2 ] || fail "a wrong command line would be tried for ever"
 
 exit $((failures != 0))
