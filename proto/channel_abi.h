@@ -23,8 +23,8 @@
 // command's buffer, data only for a command that may read. A violation ends the host with a named reason.
 // What a host writes into `data` hurts only its own LUN.
 //
-// A supervisor may die and be followed by another one, which finds the memory as the last one left it: the host
-// notices nothing, but for message Adopt. An entry of completions may then be looked at twice.
+// A supervisor may die and be followed by another one, which finds the memory as the last one left it: the
+// host notices nothing, but for message Adopt. An entry of completions may then be looked at twice.
 //
 // Raising the version: any change of size, offset or meaning here. The host states the version it speaks in
 // Hello (proto/control.proto), the supervisor in the headers of the memory; each ends what differs.

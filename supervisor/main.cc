@@ -25,7 +25,7 @@ using namespace bulkhead::supervisor;
 constexpr std::chrono::milliseconds kLogFlush{1000};
 const auto kBegun = std::chrono::steady_clock::now();
 
-Result<Parts> make_parts(const Settings& settings) {
+Result<Parts> make_parts(const Settings& settings, std::vector<KeptFd> kept) {
   auto handlers = load_manifests(settings.handler_folder.value_or(library_folder() + "/handlers"));
   if (!handlers) return std::unexpected(std::move(handlers.error()));
   for (const Handler& handler : handlers->all())
@@ -42,7 +42,9 @@ Result<Parts> make_parts(const Settings& settings) {
     if (!pump) return std::unexpected(std::move(pump.error()));
     pumps.push_back(std::move(*pump));
   }
-  return Parts{std::move(*handlers), std::move(pumps), std::move(*cgroups), std::move(*port)};
+  return Parts{std::move(*handlers),        std::move(pumps),
+               std::move(*cgroups),         std::move(*port),
+               FdStore::from_environment(), group_by_lun(std::move(kept))};
 }
 
 // The unit has us started again at once, for the sake of commands that wait. What fails again and again, as
@@ -68,6 +70,8 @@ int main(int count, char** arguments) {
     fmt::print(stderr, "{}", command_line.error().standard_error);
     return command_line.error().code;
   }
+  // Before anything else opens a descriptor or starts a thread.
+  auto kept = FdStore::take_kept();
   const char* log_dir = std::getenv("TCMU_LOGDIR");
   SettingsLoader loader(kConfigFile, *command_line,
                         log_dir != nullptr ? std::optional<std::string>(log_dir) : std::nullopt);
@@ -86,7 +90,8 @@ int main(int count, char** arguments) {
   ::signal(SIGPIPE, SIG_IGN);
   become_io_server();
   install_bus_error_guard();
-  auto parts = make_parts(loaded.settings);
+  if (!kept) log(Level::Error, {}, fmt::format("what systemd kept for us is lost: {}", kept.error().what));
+  auto parts = make_parts(loaded.settings, kept ? std::move(*kept) : std::vector<KeptFd>());
   if (!parts) return fail_to_start(parts.error());
   Supervisor supervisor(std::move(loader), std::move(loaded.settings), std::move(*parts));
   const int code = supervisor.run();

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -10,9 +11,11 @@
 #include <csignal>
 
 #include "base/log.h"
+#include "proto/bus_names.h"
 #include "supervisor/config/config_watch.h"
 #include "supervisor/configfs/kernel_interface.h"
 #include "supervisor/process/process_setup.h"
+#include "supervisor/process/stop_reason.h"
 #include "supervisor/version.h"
 
 namespace bulkhead::supervisor {
@@ -27,6 +30,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kReplyLimit{60'000};
 constexpr milliseconds kModuleDeadline{30'000};
 constexpr milliseconds kReloadDeadline{10'000};
+constexpr milliseconds kStopReasonDeadline{3'000};
 constexpr milliseconds kLookAgain{5'000}, kLookAgainSoon{1'000};
 // Far above what a bus that is there needs, and below systemd's limit for a start.
 constexpr milliseconds kBusPatience{20'000};
@@ -38,8 +42,8 @@ Supervisor::Supervisor(SettingsLoader loader, Settings settings, Parts parts)
       settings_(std::move(settings)),
       parts_(std::move(parts)),
       hosts_{.binary = library_folder() + "/tcmu-handler-host", .uid_base = settings_.host_uid_base},
-      manager_(DeviceContext{io_, pool_, files_, root_, parts_.cgroups, hosts_, relay_}, parts_.handlers,
-               parts_.pumps),
+      manager_(DeviceContext{io_, pool_, files_, root_, parts_.cgroups, hosts_, relay_, parts_.store},
+               parts_.handlers, parts_.pumps, std::move(parts_.kept)),
       bus_(io_, manager_, *this, BusOptions{.version = kVersion}),
       link_(io_.get_executor(), std::move(parts_.port), kReplyLimit),
       signals_(io_, SIGTERM, SIGINT, SIGHUP) {
@@ -114,7 +118,7 @@ awaitable<void> Supervisor::follow_signals() {
       continue;
     }
     log(Level::Info, {}, fmt::format("stopping on SIG{}", number == SIGTERM ? "TERM" : "INT"));
-    co_await stop(0);
+    co_await stop_or_make_way();
   }
 }
 
@@ -153,6 +157,26 @@ awaitable<void> Supervisor::start_without_bus() {
   if (named_once_ || stopping_) co_return;
   sd_notify(0, "READY=1");
   show_status();
+}
+
+// Before a restart, hosts are not disturbed: the next supervisor finds them in systemd's store.
+awaitable<void> Supervisor::stop_or_make_way() {
+  if (parts_.store.available()) {
+    auto ask = [] { return ask_job_type(bus::kDefaultAddress, ::getpid()); };
+    const auto job =
+        co_await pool_.run<std::string>("ask systemd why it stops us", kStopReasonDeadline, std::move(ask));
+    if (stop_reason(job) == StopReason::Restart && !stopping_) {
+      stopping_ = true;
+      sd_notify(0, "STOPPING=1\nSTATUS=Making way for the next supervisor");
+      log(Level::Info, {}, "the next supervisor goes on with the hosts");
+      manager_.leave_running();
+      bus_.stop();
+      link_.close();
+      io_.stop();
+      co_return;
+    }
+  }
+  co_await stop(0);
 }
 
 // The name goes first, so that nobody asks a service that is leaving; then the devices come to rest.

@@ -15,6 +15,7 @@
 #include "supervisor/configfs/blocking_pool.h"
 #include "supervisor/dbus/bus_service.h"
 #include "supervisor/device/device_manager.h"
+#include "supervisor/keeper/kept_lun.h"
 #include "supervisor/netlink/kernel_link.h"
 #include "supervisor/pump/pump.h"
 #include "supervisor/spawn/cgroups.h"
@@ -27,6 +28,8 @@ struct Parts {
   std::vector<std::unique_ptr<Pump>> pumps;
   Cgroups cgroups;
   std::unique_ptr<TcmUserPort> port;
+  FdStore store;
+  KeptLuns kept;
 };
 
 class Supervisor final : private BusEvents {
@@ -54,6 +57,7 @@ class Supervisor final : private BusEvents {
   boost::asio::awaitable<void> reload_settings();
   boost::asio::awaitable<void> start_without_bus();
   boost::asio::awaitable<void> stop(int exit_code);
+  boost::asio::awaitable<void> stop_or_make_way();
   void give_up(const std::string& why);
   void show_status() const;
   void name_acquired() override;

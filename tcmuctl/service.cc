@@ -54,6 +54,7 @@ Device device_of(const std::string& path, const json& properties) {
   take(properties, "StateSince", device.state_since);
   take(properties, "HostSince", device.host_since);
   take(properties, "Restarts", device.restarts);
+  take(properties, "Adoptions", device.adoptions);
   take(properties, "OldestCommandUsec", device.oldest_command_usec);
   take(properties, "Replayed", device.replayed);
   take(properties, "LongestStallUsec", device.longest_stall_usec);

@@ -126,6 +126,7 @@ std::string show_view(const Device& device, std::uint64_t now_usec, const Screen
          fmt::format("pid {}, uid {}, since {}", device.host_pid, device.host_uid,
                      since(device.host_since, now_usec)));
   line(text, "Restarts", fmt::to_string(device.restarts));
+  line(text, "Adoptions", fmt::to_string(device.adoptions));
   line(text, "Last exit", device.last_exit.empty() ? "-" : printable(device.last_exit));
   line(text, "In flight",
        device.in_flight == 0 ? "0"

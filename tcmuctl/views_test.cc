@@ -43,6 +43,7 @@ TEST(ShowView, TellsEverything) {
   one.host_uid = 61001;
   one.host_since = 1699999990000000;
   one.restarts = 2;
+  one.adoptions = 1;
   one.last_exit = "killed by SIGKILL";
   one.in_flight = 7;
   one.oldest_command_usec = 900;
@@ -67,6 +68,7 @@ TEST(ShowView, TellsEverything) {
             "  Kernel device: /dev/uio3\n"
             "           Host: pid 4242, uid 61001, since 2023-11-14 22:13:10 UTC (15 s ago)\n"
             "       Restarts: 2\n"
+            "      Adoptions: 1\n"
             "      Last exit: killed by SIGKILL\n"
             "      In flight: 7, the oldest for 900 us\n"
             "       Commands: read 100, write 50\n"

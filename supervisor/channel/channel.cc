@@ -105,10 +105,9 @@ Result<Channel::Ends> Channel::create(const ChannelSize& size) {
   completion_header.slots = size.slots;
 
   Ends ends;
-  for (auto [from, to] : {std::pair(&*completions_fd, &ends.kept.completions),
-                          std::pair(&*data_fd, &ends.kept.data),
-                          std::pair(&(*pipe)[1], &ends.kept.host_doorbell),
-                          std::pair(&*eventfd, &ends.kept.doorbell)}) {
+  for (auto [from, to] :
+       {std::pair(&*completions_fd, &ends.kept.completions), std::pair(&*data_fd, &ends.kept.data),
+        std::pair(&(*pipe)[1], &ends.kept.host_doorbell), std::pair(&*eventfd, &ends.kept.doorbell)}) {
     auto copy = duplicate(*from);
     if (!copy) return std::unexpected(std::move(copy.error()));
     *to = std::move(*copy);
@@ -139,12 +138,12 @@ Result<std::unique_ptr<Channel>> Channel::adopt(const ChannelSize& size, Channel
 }
 
 void Channel::submit(SlotIndex index, const Slot& slot) {
-  persist_object(
-      object_at<Slot>(requests_.bytes(), sizeof(RequestsHeader) + index.value * sizeof(Slot)), slot);
+  persist_object(object_at<Slot>(requests_.bytes(), sizeof(RequestsHeader) + index.value * sizeof(Slot)),
+                 slot);
   const std::uint32_t entry = submit_head_++ & (size_.slots - 1);
-  persist(object_at<std::uint32_t>(requests_.bytes(),
-                                   channel::submit_offset(size_.slots) + entry * sizeof entry),
-          index.value);
+  persist(
+      object_at<std::uint32_t>(requests_.bytes(), channel::submit_offset(size_.slots) + entry * sizeof entry),
+      index.value);
 }
 
 void Channel::publish() {

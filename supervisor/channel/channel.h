@@ -46,7 +46,8 @@ class Channel {
  public:
   struct Ends;
   [[nodiscard]] static Result<Ends> create(const ChannelSize& size);
-  // A dead supervisor's end, gone on with. Errors: BadInput when these are no channel of this size and version.
+  // A dead supervisor's end, gone on with. Errors: BadInput when these are no channel of this size and
+  // version.
   [[nodiscard]] static Result<std::unique_ptr<Channel>> adopt(const ChannelSize& size, ChannelFds fds);
 
   // Entries put into the submission ring so far, and how many of them the host may have seen; modulo 2^32.

@@ -65,6 +65,7 @@ TEST_F(DeviceObjectsTest, EveryPropertyShowsItsFieldOfTheReport) {
       {"HostSince", "1700000000000000"},
       {"HostUid", "61001"},
       {"Restarts", "2"},
+      {"Adoptions", "4"},
       {"LastExit", "\"killed by SIGKILL\""},
       {"InFlight", "7"},
       {"OldestCommandUsec", "900"},

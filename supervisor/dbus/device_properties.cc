@@ -77,6 +77,7 @@ constexpr Watched kState[] = {
     {"HostSince", same<&R::host_since_usec>},
     {"HostUid", same<&R::host_uid>},
     {"Restarts", same<&R::restarts>},
+    {"Adoptions", same<&R::adoptions>},
     {"LastExit", same<&R::last_exit>},
 };
 // OldestCommandUsec is an age: it changes by itself and is left out.
@@ -140,6 +141,7 @@ constexpr sd_bus_vtable kDeviceVtable[] = {
     SD_BUS_PROPERTY("HostSince", "t", get<&R::host_since_usec>, 0, kEmits),
     SD_BUS_PROPERTY("HostUid", "u", get<&R::host_uid>, 0, kEmits),
     SD_BUS_PROPERTY("Restarts", "t", get<&R::restarts>, 0, kEmits),
+    SD_BUS_PROPERTY("Adoptions", "t", get<&R::adoptions>, 0, kEmits),
     SD_BUS_PROPERTY("LastExit", "s", get<&R::last_exit>, 0, kEmits),
     SD_BUS_PROPERTY("InFlight", "u", get<&R::in_flight>, 0, 0),
     SD_BUS_PROPERTY("OldestCommandUsec", "t", get<&R::oldest_command_usec>, 0, 0),

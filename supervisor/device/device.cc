@@ -54,6 +54,7 @@ Device::Device(DeviceContext context, Pump& pump, UioDevice uio, DeviceHandler h
       uio_(std::move(uio)),
       handler_(std::move(handler)),
       files_(context.files, kFilesAtOnce),
+      keeper_(context.pool, context.store, uio_.minor.value, label_),
       wake_(context.io),
       idle_wake_(context.io),
       state_since_usec_(realtime_usec()) {}
@@ -74,14 +75,20 @@ bool Device::take_over_wait(PendingReply& added) {
   return true;
 }
 
-awaitable<void> Device::live(KernelDeviceAge age, PendingReply added) {
+awaitable<void> Device::live(KernelDeviceAge age, PendingReply added, std::optional<KeptLun> kept) {
   const auto self = shared_from_this();
   age_ = age;
   added_ = std::move(added);
   accepted_ = age == KernelDeviceAge::Used;
   fire(DeviceEvent::Begin, "");
+  if (kept) {
+    auto adopted = co_await adopt(std::move(*kept));
+    if (!adopted) co_await give_up_adoption(adopted.error());
+  }
   while (!leaving_) {
-    auto up = co_await bring_up();
+    Result<> up;
+    const bool going_on = host_ != nullptr;  // it was adopted
+    if (!going_on) up = co_await bring_up();
     if (!up) {
       failed(up.error());
       co_await lose_host();
@@ -117,9 +124,12 @@ void Device::serving_now() {
   ever_served_ = true;
   fire(DeviceEvent::HostReady, "");
   if (held_) fire(DeviceEvent::Hold, "held by an operator");
+  const std::string_view who = adopted_host_         ? "the handler-host of the last supervisor"
+                               : hosts_started_ == 1 ? "handler-host"
+                                                     : "a fresh handler-host";
   log(Level::Info, {log_fields().device, log_fields().subtype, host_->pid(), 0, kMsgDeviceServing},
-      fmt::format("{} serves {}", hosts_started_ == 1 ? "handler-host" : "a fresh handler-host",
-                  uio_.name.dev_config));
+      fmt::format("{} serves {}", who, uio_.name.dev_config));
+  if (adopted_host_) context_.observer.event(key_, "adopted", fmt::format("host {}", host_->pid()));
 }
 
 void Device::failed(const Error& error) {
@@ -157,9 +167,13 @@ awaitable<void> Device::take_channel_away() {
   attached_ = false;
   auto detach = [this] { pump_.detach(*this); };
   co_await pump_do(std::move(detach));
+  co_await keeper_.drop(LunKeeper::kOfTheHost);
 }
 
+// All channels of a journal are of its size, whatever a later build's manifest says.
 ChannelSize Device::channel_size() const {
+  if (journal_)
+    return {.slots = journal_->slots(), .data_bytes = std::uint64_t{journal_->pages()} * channel::kPage};
   const auto& limits = handler_.manifest.limits();
   return {.slots = limits.commands(), .data_bytes = std::uint64_t{limits.data_mebibytes()} << 20};
 }
@@ -185,20 +199,19 @@ control::Open Device::open_message() const {
 awaitable<Result<>> Device::start_host() {
   auto ends = Channel::create(channel_size());
   if (!ends) co_return std::unexpected(std::move(ends.error()));
-  const std::string leaf_name = fmt::format("uio{}", uio_.minor.value);
   // What an earlier host, or one of a supervisor before us, left running must not write any more.
-  auto clear = [&cgroups = context_.cgroups, leaf_name] { return cgroups.end_processes(leaf_name); };
+  auto clear = [&cgroups = context_.cgroups, leaf = leaf_name()] { return cgroups.end_processes(leaf); };
   auto cleared = co_await context_.pool.run<void>("end left-over hosts", kConfigfsDeadline, std::move(clear));
   if (!cleared) co_return cleared;
-  auto leaf = context_.cgroups.leaf(leaf_name);
+  auto leaf = context_.cgroups.leaf(leaf_name());
   if (!leaf) co_return std::unexpected(std::move(leaf.error()));
   const std::string& subtype = handler_.manifest.subtype();
-  const HostCommand command{
-      .binary = context_.hosts.binary,
-      .visible_name = fmt::format("tcmu-host: {}/{}", subtype, key_.name),
-      .uid = context_.hosts.uid_base == 0 ? 0 : context_.hosts.uid_base + 1 + uio_.minor.value,
-      .cgroup_fd = leaf->get()};
+  const HostCommand command{.binary = context_.hosts.binary,
+                            .visible_name = fmt::format("tcmu-host: {}/{}", subtype, key_.name),
+                            .uid = host_uid(),
+                            .cgroup_fd = leaf->get()};
   host_end_.reset();
+  adopted_host_ = false;
   auto session = HostSession::launch(context_.io, command, label_, *this);
   if (!session) co_return std::unexpected(std::move(session.error()));
   host_ = *session;
@@ -211,6 +224,7 @@ awaitable<Result<>> Device::start_host() {
   start.set_data_bytes(channel_size().data_bytes);
   auto introduced = co_await introduce(std::move(start), std::move(ends->host));
   if (!introduced) co_return introduced;
+  co_await keep_host(std::move(ends->kept));
   if (leaving_) co_return fail(Cause::NotFound, ENODEV, "the device is being removed");
   Result<> watched;
   auto attach = [this, &watched, channel = std::move(ends->channel)]() mutable {
@@ -341,7 +355,7 @@ awaitable<void> Device::take_down() {
   }
   const bool unanswered = co_await close_kernel_side();
   drop_host();
-  context_.cgroups.remove_leaf(fmt::format("uio{}", uio_.minor.value));
+  context_.cgroups.remove_leaf(leaf_name());
   if (how == Leave::Stopped && unanswered) {
     // Nobody of ours can touch its data any more: the initiators get BUSY and retry.
     auto job = [root = context_.root, name = uio_.name] {
@@ -374,7 +388,16 @@ void Device::fire(DeviceEvent event, std::string reason) {
   changed();
 }
 
+std::uint32_t Device::host_uid() const {
+  return context_.hosts.uid_base == 0 ? 0 : context_.hosts.uid_base + 1 + uio_.minor.value;
+}
+
+std::string Device::leaf_name() const {
+  return fmt::format("uio{}", uio_.minor.value);
+}
+
 void Device::changed() {
+  save_record();
   context_.observer.device_changed(key_);
 }
 

@@ -24,7 +24,10 @@
 #include "supervisor/configfs/blocking_pool.h"
 #include "supervisor/device/host_session.h"
 #include "supervisor/device/kernel_device.h"
+#include "supervisor/device/lun_keeper.h"
 #include "supervisor/device/wake.h"
+#include "supervisor/journal/journal.h"
+#include "supervisor/keeper/kept_lun.h"
 #include "supervisor/model/service_model.h"
 #include "supervisor/netlink/reply_desk.h"
 #include "supervisor/pump/data_path.h"
@@ -48,7 +51,10 @@ struct DeviceContext {
   const Cgroups& cgroups;
   const HostSettings& hosts;
   ServiceObserver& observer;
+  const FdStore& store;
 };
+
+class DeviceRecord;
 
 // What a device's handler is, from the manifest.
 struct DeviceHandler {
@@ -67,7 +73,9 @@ class Device final : public std::enable_shared_from_this<Device>,
   // The whole life; returns when the device is taken down. `added`: the kernel's wait for our verdict on a
   // fresh device. A fresh device that can't be served is given up, with the error as the verdict; a used one
   // is retried for ever.
-  boost::asio::awaitable<void> live(KernelDeviceAge age, PendingReply added);
+  // `kept`: what systemd kept of it when an earlier supervisor ended; its host and its commands are gone on
+  // with, if that is possible.
+  boost::asio::awaitable<void> live(KernelDeviceAge age, PendingReply added, std::optional<KeptLun> kept);
   // The event of a device that was found before its event was read: its reply counts from now on. False: the
   // verdict has been given already.
   bool take_over_wait(PendingReply& added);
@@ -80,6 +88,8 @@ class Device final : public std::enable_shared_from_this<Device>,
   };
   // Ends live(). At once while a host is being started; otherwise after an orderly close with deadlines.
   void leave(Leave how);
+  // We end and the next supervisor begins: hosts go on. Nothing may be asked of this object any more.
+  void leave_running();
 
   boost::asio::awaitable<Result<>> restart();
   boost::asio::awaitable<Result<>> hold();
@@ -126,6 +136,17 @@ class Device final : public std::enable_shared_from_this<Device>,
   void drop_host();
   boost::asio::awaitable<void> reopen_ring();
   void failed(const Error& error);
+  void make_path(const CommandRing& ring);
+
+  // device_adoption.cc
+  boost::asio::awaitable<Result<>> adopt(KeptLun kept);
+  boost::asio::awaitable<void> adopt_host(KeptLun kept, std::uint64_t question_id);
+  boost::asio::awaitable<void> greet_adopted_host();
+  boost::asio::awaitable<void> give_up_adoption(const Error& error);
+  boost::asio::awaitable<void> keep_kernel_side();
+  boost::asio::awaitable<void> keep_host(ChannelFds channel);
+  void save_record();
+  void restore(const DeviceRecord& record);
 
   // device_requests.cc
   boost::asio::awaitable<Result<>> ask(bool needs_host,
@@ -142,6 +163,8 @@ class Device final : public std::enable_shared_from_this<Device>,
   [[nodiscard]] LogFields log_fields() const;
   [[nodiscard]] std::string handler_config() const;  // dev_config after its subtype
   [[nodiscard]] ChannelSize channel_size() const;
+  [[nodiscard]] std::uint32_t host_uid() const;
+  [[nodiscard]] std::string leaf_name() const;
   [[nodiscard]] control::Open open_message() const;
 
   // DataPath::Events and PumpClient: the pump's thread
@@ -169,11 +192,13 @@ class Device final : public std::enable_shared_from_this<Device>,
   UioDevice uio_;
   const DeviceHandler handler_;
   FileOpener files_;
+  const LunKeeper keeper_;
   std::shared_ptr<DeviceStats> stats_ = std::make_shared<DeviceStats>();  // its writer is the pump
 
   std::optional<KernelDevice> kernel_;
-  std::unique_ptr<DataPath> path_;  // the pump's, once added: not to be looked into from here
-  bool attached_ = false;           // a host has a channel to it
+  std::shared_ptr<Journal> journal_;  // shared with path_ and stats_
+  std::unique_ptr<DataPath> path_;    // the pump's, once added: not to be looked into from here
+  bool attached_ = false;             // a host has a channel to it
   KernelDeviceAge age_ = KernelDeviceAge::Used;
   PendingReply added_;     // owed until the verdict
   bool accepted_ = false;  // the verdict was good, or nobody waits for one
@@ -181,6 +206,8 @@ class Device final : public std::enable_shared_from_this<Device>,
   bool unblock_failed_ = false;
   bool ring_broken_ = false;  // the ring must be opened anew
   bool ever_served_ = false;
+  bool adopted_host_ = false;     // the present host was started by an earlier supervisor
+  std::uint64_t adoptions_ = 0;   // supervisors that have gone on with a host of this device
   bool write_cache_set_ = false;  // the kernel's attribute has been changed since we serve the device
   bool write_cache_off_ = false;  // by an initiator or an administrator: a fresh host must be told
   std::string unit_state_;        // what the last host told its successor

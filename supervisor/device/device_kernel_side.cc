@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "supervisor/device/device.h"
+#include "supervisor/pump/journal_stats.h"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -30,22 +31,30 @@ awaitable<Result<>> Device::open_kernel_side() {
         fmt::format("size {} is not a multiple (above 0) of the block size {}; create the backstore with a "
                     "size that is",
                     facts.size.value, facts.block_bytes));
-  const auto pages = static_cast<std::uint32_t>(channel_size().data_bytes / channel::kPage);
-  auto journal = Journal::create(channel_size().slots, pages);
+  const ChannelSize size = channel_size();
+  auto journal = Journal::create(size.slots, static_cast<std::uint32_t>(size.data_bytes / channel::kPage));
   if (!journal) co_return std::unexpected(std::move(journal.error()));
   auto ring = CommandRing::attach(opened->region.bytes(), (*journal)->cursors());
   if (!ring) co_return std::unexpected(std::move(ring.error()));
   kernel_ = std::move(*opened);
-  auto kick = [fd = kernel_->uio.get()] {
-    const std::int32_t any = 0;
-    [[maybe_unused]] const ssize_t written = ::write(fd, &any, sizeof any);
-  };
-  DataPath::Events& events = *this;
-  path_ = std::make_unique<DataPath>(*ring, std::move(*journal), stats_, events, std::move(kick));
+  journal_ = std::move(*journal);
+  make_path(*ring);
+  save_record();
+  co_await keep_kernel_side();
   Result<> added;
   auto add = [this, &added] { added = pump_.add(*this); };
   co_await pump_do(std::move(add));
   co_return added;
+}
+
+void Device::make_path(const CommandRing& ring) {
+  auto kick = [fd = kernel_->uio.get()] {
+    const std::int32_t any = 0;
+    [[maybe_unused]] const ssize_t written = ::write(fd, &any, sizeof any);
+  };
+  stats_ = stats_in(journal_, *stats_);
+  DataPath::Events& events = *this;
+  path_ = std::make_unique<DataPath>(ring, journal_, stats_, events, std::move(kick));
 }
 
 // True: commands are left in the ring that nobody has answered.
@@ -58,7 +67,10 @@ awaitable<bool> Device::close_kernel_side() {
   };
   if (path_) co_await pump_do(std::move(remove));
   path_.reset();
+  journal_.reset();
   kernel_.reset();
+  // Systemd's copy would keep the uio device open for whoever opens it next.
+  co_await keeper_.drop_and_settle(LunKeeper::kOfTheDevice);
   co_return unanswered;
 }
 

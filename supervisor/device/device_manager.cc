@@ -33,8 +33,13 @@ constexpr seconds kStopDeadline{40};
 }  // namespace
 
 DeviceManager::DeviceManager(DeviceContext context, const HandlerRegistry& handlers,
-                             std::span<const std::unique_ptr<Pump>> pumps)
-    : context_(context), handlers_(handlers), pumps_(pumps), checks_(context), all_gone_(context.io) {}
+                             std::span<const std::unique_ptr<Pump>> pumps, KeptLuns kept)
+    : context_(context),
+      handlers_(handlers),
+      pumps_(pumps),
+      checks_(context),
+      kept_(std::move(kept)),
+      all_gone_(context.io) {}
 
 awaitable<Error> DeviceManager::follow(KernelLink& link, bool module_loaded) {
   if (module_loaded) co_await scan(link);
@@ -129,11 +134,31 @@ awaitable<void> DeviceManager::end_stale_waits(KernelLink& link) {
     asio::steady_timer pause(context_.io, kSettlePause);
     co_await pause.async_wait(asio::use_awaitable);
   }
+  co_await drop_unclaimed();
   auto job = [root = context_.root] { return end_pending_netlink_waits(root); };
   auto ended = co_await context_.pool.run<void>("end stale netlink waits", kScanDeadline, std::move(job));
   if (!ended) log(Level::Warning, {}, ended.error().what);
   link.forget_owed();
   ending_waits_ = false;
+}
+
+// Of devices that are gone, or of a build that kept more. Their hosts end when we close what was kept.
+awaitable<void> DeviceManager::drop_unclaimed() {
+  KeptLuns unclaimed = std::exchange(kept_, {});
+  for (const auto& [minor, lun] : unclaimed.luns)
+    for (std::uint8_t kind = 0; kind < kKeptKinds; ++kind)
+      if (lun.has(KeptKind{kind})) unclaimed.unknown.push_back(format({minor, KeptKind{kind}}));
+  if (unclaimed.unknown.empty()) co_return;
+  log(Level::Info, {},
+      fmt::format("{} descriptors of an earlier supervisor are of no use any more",
+                  unclaimed.unknown.size()));
+  auto job = [store = context_.store, names = std::move(unclaimed.unknown)]() -> Result<> {
+    for (const std::string& name : names)
+      if (auto sent = store.drop(name); !sent) return sent;
+    return {};
+  };
+  auto dropped = co_await context_.pool.run<void>("drop what was kept", kScanDeadline, std::move(job));
+  if (!dropped) log(Level::Warning, {}, dropped.error().what);
 }
 
 void DeviceManager::take(Announced announced) {
@@ -213,12 +238,14 @@ void DeviceManager::add(UioDevice uio, KernelDeviceAge age, PendingReply added,
                                          DeviceHandler{handler->manifest, handler->library});
   entries_.emplace(key, Entry{.device = device, .device_id = device_id, .pump = pump});
   context_.observer.device_added(key);
-  asio::co_spawn(context_.io, keep(key, device, age, std::move(added)), asio::detached);
+  std::optional<KeptLun> kept;
+  if (auto node = kept_.luns.extract(device->uio_device().minor.value)) kept = std::move(node.mapped());
+  asio::co_spawn(context_.io, keep(key, device, age, std::move(added), std::move(kept)), asio::detached);
 }
 
 awaitable<void> DeviceManager::keep(DeviceKey key, std::shared_ptr<Device> device, KernelDeviceAge age,
-                                    PendingReply added) {
-  co_await device->live(age, std::move(added));
+                                    PendingReply added, std::optional<KeptLun> kept) {
+  co_await device->live(age, std::move(added), std::move(kept));
   const bool given_up = device->given_up();
   UioDevice uio = device->uio_device();
   forget(key);
@@ -286,6 +313,11 @@ awaitable<void> DeviceManager::stop() {
           "did not come to rest in time; its initiators may see timeouts");
     co_return;
   }
+}
+
+void DeviceManager::leave_running() {
+  stopping_ = true;
+  for (auto& [key, entry] : entries_) entry.device->leave_running();
 }
 
 const Handler* DeviceManager::handler_for(const UioDevice& uio) const {

@@ -20,9 +20,9 @@ namespace bulkhead::supervisor {
 
 class DeviceManager final : public ServiceModel {
  public:
-  // `pumps`: at least one.
+  // `pumps`: at least one. `kept`: what systemd kept for us when an earlier supervisor ended.
   DeviceManager(DeviceContext context, const HandlerRegistry& handlers,
-                std::span<const std::unique_ptr<Pump>> pumps);
+                std::span<const std::unique_ptr<Pump>> pumps, KeptLuns kept);
 
   // Takes over the devices that are there, then serves the kernel's events for ever. Returns when the link
   // breaks.
@@ -30,6 +30,8 @@ class DeviceManager final : public ServiceModel {
   // Every device in good order, all at the same time, each with its deadlines; they stay in the kernel,
   // blocked.
   boost::asio::awaitable<void> stop();
+  // Hosts and devices stay as they are for the next supervisor. Nothing may be asked of this object any more.
+  void leave_running();
 
   [[nodiscard]] std::vector<HandlerReport> handlers() const override;
   [[nodiscard]] std::vector<DeviceKey> devices() const override;
@@ -54,9 +56,10 @@ class DeviceManager final : public ServiceModel {
   boost::asio::awaitable<void> look_at(KernelLink& link, UioDevice uio);
   boost::asio::awaitable<bool> look_once(KernelLink& link, const UioDevice& uio);
   boost::asio::awaitable<void> keep(DeviceKey key, std::shared_ptr<Device> device, KernelDeviceAge age,
-                                    PendingReply added);
+                                    PendingReply added, std::optional<KeptLun> kept);
   boost::asio::awaitable<void> look_again(UioDevice uio);
   boost::asio::awaitable<void> end_stale_waits(KernelLink& link);
+  boost::asio::awaitable<void> drop_unclaimed();
   boost::asio::awaitable<void> reconfigure(std::shared_ptr<Device> device, Change change, PendingReply reply);
   void take(Announced announced);
   void take_added(Announced announced);
@@ -73,6 +76,7 @@ class DeviceManager final : public ServiceModel {
   const HandlerRegistry& handlers_;
   std::span<const std::unique_ptr<Pump>> pumps_;
   ConfigChecks checks_;
+  KeptLuns kept_;  // until the first scan has given them out
   std::map<DeviceKey, Entry> entries_;
   unsigned being_looked_at_ = 0;
   bool ending_waits_ = false;

@@ -41,8 +41,9 @@ DeviceReport Device::report() const {
   if (host_ && !host_end_) {
     report.host_pid = host_->pid();
     report.host_since_usec = host_since_usec_;
-    report.host_uid = context_.hosts.uid_base == 0 ? 0 : context_.hosts.uid_base + 1 + uio_.minor.value;
+    report.host_uid = host_uid();
   }
+  report.adoptions = adoptions_;
   report.in_flight = static_cast<std::uint32_t>(stats_->in_flight.get());
   report.oldest_command_usec = age_usec(stats_->oldest_arrival_ns.get());
   for (std::size_t i = 0; i < kCommandKinds; ++i) {

@@ -203,7 +203,10 @@ void Device::host_facts(const HostFacts& facts) {
   if (state_ == DeviceState::Serving || state_ == DeviceState::Held) write_cache_off_ = !facts.write_cache;
   // From the first moment on: a host that has just opened may end soon what it was told to go on with.
   unit_state_ = facts.unit_state;
-  if (report) changed();
+  if (report)
+    changed();
+  else
+    save_record();
 }
 
 void Device::host_counter(std::string_view name, std::uint64_t value) {

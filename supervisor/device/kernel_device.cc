@@ -71,4 +71,16 @@ Result<KernelDevice> open_kernel_device(const SysRoot& root, const std::string& 
   return KernelDevice{std::move(*uio), std::move(*region), *facts};
 }
 
+Result<KernelDevice> adopt_kernel_device(const SysRoot& root, const UioDevice& device, UniqueFd uio) {
+  // What was kept may be of an earlier device with this minor: then nothing can be read from it any more.
+  pollfd gone{.fd = uio.get(), .events = POLLIN, .revents = 0};
+  if (::poll(&gone, 1, 0) > 0 && (gone.revents & (POLLERR | POLLHUP)) != 0)
+    return fail(Cause::NotFound, ENODEV, "the uio device that was kept is gone");
+  auto facts = Backstore(root, device.name).facts();
+  if (!facts) return std::unexpected(std::move(facts.error()));
+  auto region = Mapping::map(uio, device.map_bytes.value, Mapping::Access::ReadWrite, "uio region");
+  if (!region) return std::unexpected(std::move(region.error()));
+  return KernelDevice{std::move(uio), std::move(*region), *facts};
+}
+
 }  // namespace bulkhead::supervisor

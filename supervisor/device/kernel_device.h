@@ -30,4 +30,9 @@ enum class KernelDeviceAge : std::uint8_t {
 [[nodiscard]] Result<KernelDevice> open_kernel_device(const SysRoot& root, const std::string& dev_folder,
                                                       const UioDevice& device, KernelDeviceAge age);
 
+// One that an earlier supervisor opened and systemd kept open: as it was left. Errors: NotFound when the
+// device behind `uio` is gone.
+[[nodiscard]] Result<KernelDevice> adopt_kernel_device(const SysRoot& root, const UioDevice& device,
+                                                       UniqueFd uio);
+
 }  // namespace bulkhead::supervisor

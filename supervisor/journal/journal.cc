@@ -101,7 +101,8 @@ std::span<std::byte> Journal::stats() const {
 }
 
 std::span<std::byte> Journal::record_memory(std::uint32_t which) const {
-  return memory_.bytes().subspan(Layout(slots_, pages_).records + which * (kRecordBytes / 2), kRecordBytes / 2);
+  return memory_.bytes().subspan(Layout(slots_, pages_).records + which * (kRecordBytes / 2),
+                                 kRecordBytes / 2);
 }
 
 Result<> Journal::store_record(std::string_view record) {

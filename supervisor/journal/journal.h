@@ -35,8 +35,8 @@ class Journal {
   // kStatsBytes, zero in a new journal; aligned for any counter.
   [[nodiscard]] std::span<std::byte> stats() const;
 
-  // What the control thread must know again, in its own encoding: at most kMaxRecord bytes. The old one counts
-  // until the new one is complete.
+  // What the control thread must know again, in its own encoding: at most kMaxRecord bytes. The old one
+  // counts until the new one is complete.
   static constexpr std::size_t kMaxRecord = kRecordBytes / 2 - sizeof(std::uint32_t);
   [[nodiscard]] Result<> store_record(std::string_view record);
   [[nodiscard]] std::string record() const;  // empty: there is none

@@ -38,7 +38,7 @@ struct JournalHeader {
   std::uint64_t magic;
   std::uint32_t version;
   std::uint32_t slots;
-  std::uint32_t pages;  // of the channel's data file, so of segments
+  std::uint32_t pages;          // of the channel's data file, so of segments
   std::uint32_t active_record;  // 0, 1; 2: there is none yet
   std::uint8_t pad[40];
 };
@@ -77,8 +77,8 @@ enum class HostLink : std::uint32_t {
 };
 
 struct alignas(channel::kCacheLine) JournalCursors {
-  RingMark taken;       // commands taken so far; offset: the next entry to read
-  RingMark answered;    // sequence of the command answered last, plus one; offset: where the next answer may go
+  RingMark taken;     // commands taken so far; offset: the next entry to read
+  RingMark answered;  // sequence of the command answered last, plus one; offset: where the next answer may go
   RingMove publishing;  // the mailbox's tail is at one of these, or somebody else has moved it
   HostLink host_link;
   std::uint32_t pad0;

@@ -1,6 +1,8 @@
 #include "supervisor/keeper/fd_store.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
@@ -77,6 +79,29 @@ Result<> FdStore::drop(std::string_view name) const {
   if (!sendable(name))
     return fail(Cause::BadInput, EINVAL, "a descriptor's name in the fd store is not valid");
   return send(fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name), nullptr);
+}
+
+// BARRIER=1: systemd closes the descriptor when its turn comes.
+Result<> FdStore::settle() const {
+  if (!available()) return {};
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno(errno, "make a pipe to wait for systemd");
+  const UniqueFd ours(ends[0]);
+  UniqueFd theirs(ends[1]);
+  if (auto sent = send("BARRIER=1", &theirs); !sent) return sent;
+  theirs.reset();
+  const auto deadline = std::chrono::steady_clock::now() + patience_;
+  for (;;) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    pollfd closed{.fd = ours.get(), .events = 0, .revents = 0};
+    const int ready = left > 0 ? ::poll(&closed, 1, static_cast<int>(left)) : 0;
+    if (ready > 0) return {};
+    if (ready == 0)
+      return fail(Cause::TimedOut, ETIMEDOUT,
+                  fmt::format("systemd did not get to its messages within {} ms", patience_.count()));
+    if (errno != EINTR) return fail_errno(errno, "wait for systemd");
+  }
 }
 
 // As sd_pid_notify_with_fds() does it, but that one waits for ever.

@@ -18,6 +18,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 
 namespace bulkhead::supervisor {
 namespace {
@@ -225,6 +226,25 @@ TEST(FdStore, AnEnvironmentThatMakesNoSenseIsAnErrorAndIsForgotten) {
     return !kept && kept.error().cause == Cause::PeerBroken && std::getenv("LISTEN_FDS") == nullptr ? 0 : 1;
   });
   EXPECT_EQ(result, 0);
+}
+
+TEST(FdStore, SettlesWhenSystemdHasClosedTheBarrier) {
+  const Systemd systemd(true);
+  const FdStore store(systemd.path(), 10s);
+  std::thread manager([&systemd] {
+    std::optional<Notification> seen;
+    while (!(seen = systemd.read())) std::this_thread::yield();
+    EXPECT_EQ(seen->text, "BARRIER=1");
+    EXPECT_TRUE(seen->fd);
+  });
+  EXPECT_TRUE(store.settle());
+  manager.join();
+}
+
+TEST(FdStore, DoesNotWaitForEverForABarrier) {
+  const Systemd systemd(true);
+  EXPECT_EQ(FdStore(systemd.path(), 50ms).settle().error().cause, Cause::TimedOut);
+  EXPECT_TRUE(FdStore("").settle()) << "nothing to wait for";
 }
 
 }  // namespace

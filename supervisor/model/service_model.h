@@ -26,7 +26,7 @@ struct DeviceKey {
   [[nodiscard]] std::string text() const { return hba + "/" + name; }
 };
 
-// Counts since the supervisor began to serve the device.
+// Counts since a supervisor began to serve the device; one that adopts its host goes on counting.
 struct KindCounts {
   std::uint64_t commands = 0;  // answered
   std::uint64_t bytes = 0;     // moved by GOOD answers
@@ -54,6 +54,7 @@ struct DeviceReport {
   std::uint64_t host_since_usec = 0;
   std::uint32_t host_uid = 0;
   std::uint64_t restarts = 0;  // hosts started after the first one
+  std::uint64_t adoptions = 0;   // supervisors that went on with a host of an earlier one
   std::string last_exit;       // how the last host ended, e.g. "killed by SIGKILL"; empty: none did
   std::uint32_t in_flight = 0;
   std::uint64_t oldest_command_usec = 0;                 // age; 0: none in flight

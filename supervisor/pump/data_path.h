@@ -130,8 +130,8 @@ class DataPath {
   bool held_ = false;
   bool tell_idle_ = false;
   bool broken_ = false;
-  bool kick_owed_ = false;       // a dead supervisor may have published without a kick
-  bool perhaps_again_ = false;   // the next completion may be one it had dealt with
+  bool kick_owed_ = false;      // a dead supervisor may have published without a kick
+  bool perhaps_again_ = false;  // the next completion may be one it had dealt with
   std::uint64_t now_ns_ = 0;
   std::uint64_t detached_ns_ = 0;
 };

@@ -363,8 +363,8 @@ TEST_F(DataPathTest, DataAreaThatVanishedCostsOnlyTheCommand) {
   std::memcpy(map.bytes().data(), kernel.region().data(), ring);
   ASSERT_EQ(::ftruncate(file.get(), 2 * channel::kPage), 0);
   auto other_journal = Journal::create(kSize.slots, kPages).value();
-  DataPath other(CommandRing::attach(map.bytes(), other_journal->cursors()).value(), other_journal, stats, *this,
-                 [] {});
+  DataPath other(CommandRing::attach(map.bytes(), other_journal->cursors()).value(), other_journal, stats,
+                 *this, [] {});
   auto ends = Channel::create(kSize).value();
   other.attach(std::move(ends.channel));
   while (other.turn()) {

@@ -67,8 +67,9 @@ Result<CommandRing> CommandRing::look_at(std::span<std::byte> region, JournalCur
     return fail(Cause::BadInput, EPROTONOSUPPORT, "kernel without out-of-order completion (OOOC)");
   const std::uint64_t end = std::uint64_t{mailbox.ring_offset} + mailbox.ring_bytes;
   if (mailbox.ring_offset < sizeof(kernel::Mailbox) || mailbox.ring_bytes == 0 ||
-      mailbox.ring_bytes > RingMark::kMaxRing || mailbox.ring_bytes % 8 != 0 || mailbox.ring_offset % 8 != 0 || end > region.size() ||
-      mailbox.tail >= mailbox.ring_bytes || mailbox.tail % 8 != 0)
+      mailbox.ring_bytes > RingMark::kMaxRing || mailbox.ring_bytes % 8 != 0 ||
+      mailbox.ring_offset % 8 != 0 || end > region.size() || mailbox.tail >= mailbox.ring_bytes ||
+      mailbox.tail % 8 != 0)
     return fail(Cause::BadInput, EPROTO, "mailbox with impossible offsets");
   CommandRing ring;
   ring.region_ = region;
@@ -209,8 +210,9 @@ void CommandRing::take(const RingCommand& command, std::span<KernelSegment> segm
   BULKHEAD_CHECK(segments.size() >= command.segments);
   const std::size_t in_region = std::size_t{ring_offset_} + next_;
   if (command.segments != 0)
-    persist_bytes(std::as_writable_bytes(segments),
-                  region_.subspan(in_region + sizeof(kernel::Request), command.segments * sizeof(KernelSegment)));
+    persist_bytes(
+        std::as_writable_bytes(segments),
+        region_.subspan(in_region + sizeof(kernel::Request), command.segments * sizeof(KernelSegment)));
   take_without_data();
 }
 

@@ -50,7 +50,7 @@ struct RingAnswer {
   std::uint64_t sequence = 0;  // of the command that is answered
   std::uint8_t scsi_status = 0;
   std::span<const std::uint8_t> sense{};  // at most 96; used with CHECK CONDITION
-  std::uint32_t read_len = 0;           // above 0: only so much is returned to the initiator (flag READ_LEN)
+  std::uint32_t read_len = 0;  // above 0: only so much is returned to the initiator (flag READ_LEN)
 };
 
 class CommandRing {

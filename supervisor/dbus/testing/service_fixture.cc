@@ -116,6 +116,7 @@ DeviceReport busy_device(const std::string& hba, const std::string& name) {
   report.host_since_usec = 1700000000000000;
   report.host_uid = 61001;
   report.restarts = 2;
+  report.adoptions = 4;
   report.last_exit = "killed by SIGKILL";
   report.in_flight = 7;
   report.oldest_command_usec = 900;

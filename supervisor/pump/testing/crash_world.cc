@@ -254,7 +254,8 @@ void CrashWorld::judge() {
     const bool given_up =
         command.work == Work::CompareAndWrite && any_host_died_ && end->status == kCheckCondition;
     const bool aborted = command.aborted && end->status == kTaskAborted;
-    if (!refused && !given_up && !aborted) wrong(fmt::format("command {} ends with status {}", i, end->status));
+    if (!refused && !given_up && !aborted)
+      wrong(fmt::format("command {} ends with status {}", i, end->status));
   }
 }
 

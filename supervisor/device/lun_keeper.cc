@@ -1,0 +1,52 @@
+#include "supervisor/device/lun_keeper.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+
+namespace bulkhead::supervisor {
+namespace {
+
+using boost::asio::awaitable;
+
+// For all of a LUN's together; the store's own patience is for one.
+constexpr std::chrono::milliseconds kDeadline{8'000};
+
+}  // namespace
+
+awaitable<void> LunKeeper::keep(Kept kept) const {
+  if (!store_.available()) co_return;
+  auto job = [store = store_, lun = minor_, kept = std::move(kept)]() -> Result<> {
+    for (const auto& [kind, fd] : kept)
+      if (auto sent = store.keep(format({lun, kind}), fd); !sent) return sent;
+    return {};
+  };
+  auto done = co_await pool_.run<void>("hand descriptors to systemd", kDeadline, std::move(job));
+  if (!done)
+    log(Level::Warning, {.device = label_, .sys_errno = done.error().sys_errno},
+        fmt::format("a restart of the supervisor will interrupt this LUN: {}", done.error().what));
+}
+
+awaitable<void> LunKeeper::drop(std::span<const KeptKind> kinds) const {
+  return take_back(kinds, Then::GoOn);
+}
+
+awaitable<void> LunKeeper::drop_and_settle(std::span<const KeptKind> kinds) const {
+  return take_back(kinds, Then::Settle);
+}
+
+awaitable<void> LunKeeper::take_back(std::span<const KeptKind> kinds, Then then) const {
+  if (!store_.available()) co_return;
+  auto job = [store = store_, lun = minor_, kinds = std::vector(kinds.begin(), kinds.end()),
+              then]() -> Result<> {
+    for (const KeptKind kind : kinds)
+      if (auto sent = store.drop(format({lun, kind})); !sent) return sent;
+    return then == Then::Settle ? store.settle() : Result<>();
+  };
+  auto done = co_await pool_.run<void>("take descriptors back from systemd", kDeadline, std::move(job));
+  if (!done)
+    log(Level::Warning, {.device = label_, .sys_errno = done.error().sys_errno},
+        fmt::format("systemd keeps descriptors of an ended host: {}", done.error().what));
+}
+
+}  // namespace bulkhead::supervisor
