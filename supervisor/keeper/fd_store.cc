@@ -42,7 +42,7 @@ Result<socklen_t> fill_address(const std::string& text, sockaddr_un& address) {
 struct FreeStrings {
   void operator()(char** strings) const {
     for (char** one = strings; *one != nullptr; ++one) std::free(*one);
-    std::free(strings);
+    std::free(static_cast<void*>(strings));
   }
 };
 
