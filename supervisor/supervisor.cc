@@ -42,7 +42,8 @@ Supervisor::Supervisor(SettingsLoader loader, Settings settings, Parts parts)
       settings_(std::move(settings)),
       parts_(std::move(parts)),
       hosts_{.binary = library_folder() + "/tcmu-handler-host", .uid_base = settings_.host_uid_base},
-      manager_(DeviceContext{io_, pool_, files_, root_, parts_.cgroups, hosts_, relay_, parts_.store},
+      manager_(DeviceContext{io_, pool_, files_, root_, parts_.cgroups, hosts_, settings_.devices, relay_,
+                             parts_.store},
                parts_.handlers, parts_.pumps, std::move(parts_.kept)),
       bus_(io_, manager_, *this, BusOptions{.version = kVersion}),
       link_(io_.get_executor(), std::move(parts_.port), kReplyLimit),
@@ -136,9 +137,13 @@ awaitable<void> Supervisor::reload_settings() {
     co_return;
   }
   loader_ = std::move(loaded->first);
-  for (const std::string& warning : loaded->second.warnings)
+  take(std::move(loaded->second));
+}
+
+void Supervisor::take(LoadedSettings loaded) {
+  for (const std::string& warning : loaded.warnings)
     log(Level::Warning, {.message_id = kMsgConfiguration}, warning);
-  Settings fresh = std::move(loaded->second.settings);
+  Settings& fresh = loaded.settings;
   for (const auto key : needs_restart(settings_, fresh))
     log(Level::Warning, {.message_id = kMsgConfiguration},
         fmt::format("{} takes effect after a restart only", key));
@@ -146,6 +151,8 @@ awaitable<void> Supervisor::reload_settings() {
   if (fresh.log_directory != settings_.log_directory) set_log_directory(fresh.log_directory);
   settings_.log_level = fresh.log_level;
   settings_.log_directory = fresh.log_directory;
+  settings_.devices = std::move(fresh.devices);
+  manager_.take_new_policies();
   log(Level::Info, {.message_id = kMsgConfiguration},
       fmt::format("{} was read again", loader_.config_file()));
 }

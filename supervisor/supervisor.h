@@ -55,6 +55,7 @@ class Supervisor final : private BusEvents {
   boost::asio::awaitable<void> watch_kernel_interface();
   boost::asio::awaitable<void> follow_signals();
   boost::asio::awaitable<void> reload_settings();
+  void take(LoadedSettings loaded);
   boost::asio::awaitable<void> start_without_bus();
   boost::asio::awaitable<void> stop(int exit_code);
   boost::asio::awaitable<void> stop_or_make_way();

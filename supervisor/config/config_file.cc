@@ -38,12 +38,12 @@ bool ends_value(std::string_view rest) {
   return rest.empty() || rest.front() == '#';
 }
 
-// `text` begins with a quote. The closing one is the first that nothing but a comment follows. nullopt: there
-// is none.
-std::optional<std::string_view> quoted(std::string_view text) {
-  const char quote = text.front();
+// `text` begins with a quote or bracket. The closing one is the first that nothing but a comment follows.
+// nullopt: there is none.
+std::optional<std::string_view> enclosed(std::string_view text) {
+  const char close = text.front() == '[' ? ']' : text.front();
   text.remove_prefix(1);
-  for (std::size_t at = text.find(quote); at != std::string_view::npos; at = text.find(quote, at + 1))
+  for (std::size_t at = text.find(close); at != std::string_view::npos; at = text.find(close, at + 1))
     if (ends_value(text.substr(at + 1))) return text.substr(0, at);
   return std::nullopt;
 }
@@ -74,6 +74,7 @@ class Parser {
   void take(std::string_view line) {
     line = without_blanks_before(line);
     if (line.empty() || line.front() == '#') return;
+    if (line.front() == '[') return take_section(line);
     if (!is_letter(line.front())) return complain("neither a key nor a comment", line);
     const auto key_end = std::ranges::find_if_not(line, is_key_character);
     const std::string_view key(line.begin(), key_end);
@@ -83,12 +84,20 @@ class Parser {
     rest = without_blanks_before(rest.substr(1));
     if (rest.empty() || (rest.front() != '"' && rest.front() != '\''))
       return add(key, std::string(bare(rest)));
-    if (const auto text = quoted(rest)) return add(key, std::string(*text));
+    if (const auto text = enclosed(rest)) return add(key, std::string(*text));
     complain("a quote that is not closed", line);
   }
 
+  void take_section(std::string_view line) {
+    const auto name = enclosed(line);
+    if (!name) return complain("a section's name that is not closed", line);
+    file_.sections.push_back({line_, std::string(*name)});
+    // Nobody's either, but not what stands before the first section.
+    section_ = name->empty() ? "[]" : *name;
+  }
+
   void add(std::string_view key, std::optional<std::string> value) {
-    file_.entries.push_back({line_, std::string(key), std::move(value)});
+    file_.entries.push_back({line_, std::string(key), std::move(value), section_});
   }
   void complain(std::string_view what, std::string_view line) {
     if (file_.problems.size() >= kMaxProblems)
@@ -99,6 +108,7 @@ class Parser {
   }
 
   ConfigFile file_;
+  std::string section_;
   std::size_t line_ = 0;
   std::size_t left_out_ = 0;
 };

@@ -10,7 +10,7 @@
 namespace bulkhead::supervisor {
 
 bool operator==(const ConfigEntry& a, const ConfigEntry& b) {
-  return a.line == b.line && a.key == b.key && a.value == b.value;
+  return a.line == b.line && a.key == b.key && a.value == b.value && a.section == b.section;
 }
 
 namespace {
@@ -51,11 +51,23 @@ TEST(ConfigFile, CommentBehindAValueIsNoPartOfIt) {
 // Each of these made tcmu-runner spin for ever at the start, or read beyond the line.
 TEST(ConfigFile, LinesThatHungTcmuRunnerAreProblemsWithTheirNumber) {
   const ConfigFile file =
-      parse_config("[section]\n1a = 2\n_x = 3\n= 4\nlog_level = \nlog_level = 2\n\"q\"\n");
+      parse_config("]section[\n1a = 2\n_x = 3\n= 4\nlog_level = \nlog_level = 2\n\"q\"\n");
   EXPECT_THAT(file.problems, ElementsAre(HasSubstr("line 1: neither"), HasSubstr("line 2: neither"),
                                          HasSubstr("line 3: neither"), HasSubstr("line 4: neither"),
                                          HasSubstr("line 7: neither")));
   EXPECT_THAT(file.entries, ElementsAre(ConfigEntry{5, "log_level", ""}, ConfigEntry{6, "log_level", "2"}));
+}
+
+TEST(ConfigFile, SectionsBelongToWhatFollows) {
+  const ConfigFile file = parse_config("a = 1\n[user_1/d 0]  # why\nb = 2\n[x]y]\nc\n[]\nd");
+  EXPECT_THAT(file.entries, ElementsAre(ConfigEntry{1, "a", "1", ""}, ConfigEntry{3, "b", "2", "user_1/d 0"},
+                                        ConfigEntry{5, "c", {}, "x]y"}, ConfigEntry{7, "d", {}, "[]"}));
+  ASSERT_EQ(file.sections.size(), 3u);
+  EXPECT_EQ(file.sections[1].line, 4u);
+  EXPECT_EQ(file.sections[1].name, "x]y");
+  EXPECT_THAT(file.problems, IsEmpty());
+  EXPECT_THAT(parse_config("[user_1/d0\na = 1").problems, ElementsAre(HasSubstr("line 1: a section's name")));
+  EXPECT_THAT(parse_config("[a] b").problems, ElementsAre(HasSubstr("not closed")));
 }
 
 TEST(ConfigFile, OpenQuoteAndMissingEqualsAreProblems) {

@@ -64,17 +64,37 @@ std::string set_path(const KeyRule& rule, const std::string& text, Settings& set
 
 void apply(const ConfigFile& file, Settings& settings, std::vector<std::string>& warnings,
            std::vector<ConfigEntry>& unknown) {
+  auto complain = [&warnings](std::size_t line, const std::string& complaint) {
+    if (!complaint.empty()) warnings.push_back(fmt::format("line {}: {}", line, complaint));
+  };
+  for (const ConfigSection& section : file.sections)
+    if (!DevicePolicies::names_device(section.name))
+      complain(section.line,
+               fmt::format("[{}] is no device's, which is called user_N/NAME: ignored with its keys",
+                           printable(section.name.substr(0, 60))));
   for (const ConfigEntry& entry : file.entries) {
+    if (!entry.section.empty() && !DevicePolicies::names_device(entry.section)) continue;
+    if (DevicePolicies::knows(entry.key)) {
+      complain(entry.line, settings.devices.take(entry));
+      continue;
+    }
     const auto rule = std::ranges::find(kKeys, entry.key, &KeyRule::name);
     if (rule == std::end(kKeys)) {
       unknown.push_back(entry);
       continue;
     }
-    std::string complaint = !entry.value       ? fmt::format("{} without a value: ignored", rule->name)
-                            : rule->set_number ? set_number(*rule, *entry.value, settings)
-                                               : set_path(*rule, *entry.value, settings);
-    if (!complaint.empty()) warnings.push_back(fmt::format("line {}: {}", entry.line, complaint));
+    if (!entry.section.empty()) {
+      complain(entry.line,
+               fmt::format("{} can't be set for one device: ignored; it belongs before the first section",
+                           rule->name));
+      continue;
+    }
+    const std::string complaint = !entry.value       ? fmt::format("{} without a value: ignored", rule->name)
+                                  : rule->set_number ? set_number(*rule, *entry.value, settings)
+                                                     : set_path(*rule, *entry.value, settings);
+    complain(entry.line, complaint);
   }
+  for (std::string& doubt : settings.devices.doubts()) warnings.push_back(std::move(doubt));
 }
 
 std::vector<std::string_view> needs_restart(const Settings& before, const Settings& after) {

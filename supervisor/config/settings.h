@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "supervisor/config/command_line.h"
 #include "supervisor/config/config_file.h"
+#include "supervisor/config/device_settings.h"
 
 namespace bulkhead::supervisor {
 
@@ -25,6 +26,7 @@ struct Settings {
   // Hosts run as this user id plus 1 plus their uio minor. The default begins the range that systemd's table
   // (systemd.io/UIDS-GIDS) leaves unused, above those of containers.
   std::uint32_t host_uid_base = 0x70000000;
+  DevicePolicies devices;
   bool operator==(const Settings&) const = default;
 };
 

@@ -54,7 +54,7 @@ TEST_F(SettingsTest, BadValuesAreToldWithFileAndLineAndTheRestIsTaken) {
   EXPECT_EQ(loaded.settings.log_level, Level::DebugScsi);
   EXPECT_EQ(loaded.settings.log_directory, std::nullopt);
   EXPECT_EQ(loaded.settings.host_uid_base, Settings().host_uid_base);
-  EXPECT_THAT(loaded.warnings, ElementsAre(HasSubstr(path_ + ": line 5: neither"),
+  EXPECT_THAT(loaded.warnings, ElementsAre(HasSubstr(path_ + ": line 5: [x] is no device's"),
                                            HasSubstr("line 1: log_level is 99, not within 0 to 5"),
                                            HasSubstr("line 2: log_dir wants an absolute path"),
                                            HasSubstr("line 3: host_uid_base wants a number"),
@@ -92,6 +92,21 @@ TEST_F(SettingsTest, UnreadableFileCountsAsEmptyAndIsTold) {
   const LoadedSettings loaded = SettingsLoader(testing::TempDir(), {}, {}).load();
   EXPECT_EQ(loaded.settings, Settings());
   EXPECT_THAT(loaded.warnings, ElementsAre(HasSubstr("not a regular file; it counts as empty")));
+}
+
+TEST_F(SettingsTest, SectionsAreAboutDevicesAndHoldNothingElse) {
+  write(
+      "on_failure = error\n[user_1/d0]\non_failure = hold\nlog_level = 1\ncolour = red\n[other]\non_failure "
+      "= hold\n"
+      "[]\non_failure = hold\n");
+  const LoadedSettings loaded = load();
+  EXPECT_EQ(loaded.settings.devices.of("user_1/d0").on_failure, OnFailure::Hold);
+  EXPECT_EQ(loaded.settings.devices.of("user_0/d0").on_failure, OnFailure::Error);
+  EXPECT_EQ(loaded.settings.log_level, Level::Info);
+  EXPECT_THAT(loaded.warnings,
+              ElementsAre(HasSubstr("line 6: [other] is no device's"), HasSubstr("line 8: [] is no device's"),
+                          HasSubstr("line 4: log_level can't be set for one device"),
+                          HasSubstr("line 5: unknown key \"colour\"")));
 }
 
 TEST_F(SettingsTest, RelativeEnvironmentPathIsTold) {

@@ -55,6 +55,10 @@ Result<BackstoreFacts> Backstore::facts() const {
   return facts;
 }
 
+Result<std::uint32_t> Backstore::command_timeout() const {
+  return read_number<std::uint32_t>(folder_ + "/attrib/cmd_time_out");
+}
+
 Result<BackstoreIdentity> Backstore::identity() const {
   BackstoreIdentity identity;
   const Result<std::string> serial = read_attribute(folder_ + "/wwn/vpd_unit_serial");

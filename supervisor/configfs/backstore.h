@@ -39,6 +39,8 @@ class Backstore {
   Backstore(const SysRoot& root, const UioName& name);
 
   [[nodiscard]] Result<BackstoreFacts> facts() const;
+  // cmd_time_out alone, in seconds; it can't change while the device is exported.
+  [[nodiscard]] Result<std::uint32_t> command_timeout() const;
   [[nodiscard]] Result<BackstoreIdentity> identity() const;
   // As parse_uio_name() gives it: without the newline that `echo` put at its end.
   [[nodiscard]] Result<std::string> dev_config() const;

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <random>
 
 #include "base/log.h"
@@ -57,6 +59,7 @@ Device::Device(DeviceContext context, Pump& pump, UioDevice uio, DeviceHandler h
       keeper_(context.pool, context.store, uio_.minor.value, label_),
       wake_(context.io),
       idle_wake_(context.io),
+      watch_wake_(context.io),
       state_since_usec_(realtime_usec()) {}
 
 Device::~Device() {
@@ -85,6 +88,7 @@ awaitable<void> Device::live(KernelDeviceAge age, PendingReply added, std::optio
     auto adopted = co_await adopt(std::move(*kept));
     if (!adopted) co_await give_up_adoption(adopted.error());
   }
+  boost::asio::co_spawn(context_.io, watch(), boost::asio::detached);
   while (!leaving_) {
     Result<> up;
     const bool going_on = host_ != nullptr;  // it was adopted
@@ -116,6 +120,8 @@ awaitable<void> Device::live(KernelDeviceAge age, PendingReply added, std::optio
     if (ring_broken_) co_await reopen_ring();
   }
   co_await take_down();
+  watch_over_ = true;
+  watch_wake_.notify();
   added_.answer(fail(Cause::NotFound, ENODEV, "the device is being removed"));
 }
 
@@ -212,6 +218,7 @@ awaitable<Result<>> Device::start_host() {
                             .cgroup_fd = leaf->get()};
   host_end_.reset();
   adopted_host_ = false;
+  host_doomed_ = false;
   auto session = HostSession::launch(context_.io, command, label_, *this);
   if (!session) co_return std::unexpected(std::move(session.error()));
   host_ = *session;
@@ -250,7 +257,7 @@ awaitable<Result<>> Device::introduce(control::Start start, HostEnds ends) {
 
 // Until the host is gone, the ring is of no use, or we are to leave.
 awaitable<void> Device::serve() {
-  auto over = [this] { return leaving_ || ring_broken_ || !host_ || host_end_; };
+  auto over = [this] { return leaving_ || ring_broken_ || !host_ || host_end_ || host_doomed_; };
   while (!over()) {
     co_await work_off_requests();
     if (over()) break;
@@ -281,12 +288,18 @@ awaitable<void> Device::pause_before_retry() {
 // The present host, if there is one, is ended and its channel taken away: what it had waits for the next one.
 awaitable<void> Device::lose_host() {
   if (!host_) co_return;
-  const bool died = host_end_.has_value();
-  if (!died) host_->kill("is replaced");
+  const bool served = state_ == DeviceState::Serving || state_ == DeviceState::Held;
+  if (!host_end_) {
+    host_->kill("is replaced");
+    // It may take long to end: what it has not read yet need not wait for that.
+    co_await keep_commands_from_host(true);
+  }
   co_await host_gone(Wake::kNever);
   if (!host_end_) co_return;  // we are to leave, and it can't be killed
   co_await take_channel_away();
-  if (state_ == DeviceState::Serving || state_ == DeviceState::Held) {
+  co_await keep_commands_from_host(false);
+  if (served) {
+    ++deaths_;
     failures_ = steady_clock::now() - serving_since_ > kSteady ? 1 : failures_ + 1;
     auto fields = log_fields();
     fields.message_id = kMsgHostDied;
@@ -305,14 +318,24 @@ awaitable<void> Device::lose_host() {
 // Waits until the process is gone: before that nobody else may touch its data. Says so if that takes long.
 awaitable<void> Device::host_gone(Time give_up) {
   auto complain_at = steady_clock::now() + kKillGrace;
+  auto fields = log_fields();
+  fields.message_id = kMsgHostUnkillable;
+  std::string complaint;
   while (!host_end_ && steady_clock::now() < give_up && !(leaving_ && give_up == Wake::kNever)) {
     co_await wake_.wait_until(std::min(complain_at, give_up));
     if (host_end_ || steady_clock::now() < complain_at) continue;
     complain_at = Wake::kNever;
-    state_reason_ = fmt::format("handler-host {} can't be killed; its storage does not answer", host_->pid());
-    log(Level::Error, log_fields(), state_reason_);
+    complaint = fmt::format("handler-host {} can't be killed; its storage does not answer", host_->pid());
+    log(Level::Error, fields, complaint + "; commands wait, and no other host is started until it has ended");
+    context_.observer.event(key_, "host-unkillable", complaint);
+    if (state_ == DeviceState::Serving || state_ == DeviceState::Held) fire(DeviceEvent::HostDied, "");
+    state_reason_ = complaint;
     changed();
   }
+  if (complaint.empty() || !host_end_) co_return;
+  if (state_reason_ == complaint) state_reason_.clear();
+  log(Level::Info, fields, fmt::format("handler-host {} has ended at last", fields.host_pid));
+  changed();
 }
 
 // In good order: what it has is answered, then it flushes, closes and ends. Deadlines all the way.
@@ -385,6 +408,7 @@ void Device::fire(DeviceEvent event, std::string reason) {
   if (state_ != *to) state_since_usec_ = realtime_usec();
   state_ = *to;
   state_reason_ = std::move(reason);
+  set_wait_limits();
   changed();
 }
 

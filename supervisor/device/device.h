@@ -21,6 +21,7 @@
 #include "base/rate_limit.h"
 #include "proto/handler.pb.h"
 #include "supervisor/broker/file_opener.h"
+#include "supervisor/config/device_settings.h"
 #include "supervisor/configfs/blocking_pool.h"
 #include "supervisor/device/host_session.h"
 #include "supervisor/device/kernel_device.h"
@@ -28,6 +29,7 @@
 #include "supervisor/device/wake.h"
 #include "supervisor/journal/journal.h"
 #include "supervisor/keeper/kept_lun.h"
+#include "supervisor/device/watchdog.h"
 #include "supervisor/model/service_model.h"
 #include "supervisor/netlink/reply_desk.h"
 #include "supervisor/pump/data_path.h"
@@ -50,6 +52,7 @@ struct DeviceContext {
   const SysRoot& root;
   const Cgroups& cgroups;
   const HostSettings& hosts;
+  const DevicePolicies& policies;  // may change between two calls
   ServiceObserver& observer;
   const FdStore& store;
 };
@@ -90,6 +93,9 @@ class Device final : public std::enable_shared_from_this<Device>,
   void leave(Leave how);
   // We end and the next supervisor begins: hosts go on. Nothing may be asked of this object any more.
   void leave_running();
+
+  // context.policies has changed.
+  void take_new_policies();
 
   boost::asio::awaitable<Result<>> restart();
   boost::asio::awaitable<Result<>> hold();
@@ -148,6 +154,18 @@ class Device final : public std::enable_shared_from_this<Device>,
   void save_record();
   void restore(const DeviceRecord& record);
 
+  // device_watch.cc
+  boost::asio::awaitable<void> watch();
+  boost::asio::awaitable<std::optional<Time>> look();
+  boost::asio::awaitable<void> judge_host(std::shared_ptr<HostSession> host, Watchdog::Verdict verdict,
+                                          PathLook seen);
+  boost::asio::awaitable<void> dump_host(pid_t pid);
+  boost::asio::awaitable<void> read_command_timeout();
+  void set_wait_limits();
+  void tell_expired();
+  void doom_host(std::string why);
+  boost::asio::awaitable<void> keep_commands_from_host(bool keep);
+
   // device_requests.cc
   boost::asio::awaitable<Result<>> ask(bool needs_host,
                                        std::move_only_function<boost::asio::awaitable<Result<>>()> work);
@@ -177,6 +195,7 @@ class Device final : public std::enable_shared_from_this<Device>,
   void poisoned(const InFlightCommand& command) override;
   void task_management(const AbortedTasks& tasks) override;
   void idle() override;
+  void busy() override;
 
   // HostSession::Owner
   boost::asio::awaitable<Result<UniqueFd>> host_asks_file(FileAsked asked) override;
@@ -198,6 +217,7 @@ class Device final : public std::enable_shared_from_this<Device>,
   std::optional<KernelDevice> kernel_;
   std::shared_ptr<Journal> journal_;  // shared with path_ and stats_
   std::unique_ptr<DataPath> path_;    // the pump's, once added: not to be looked into from here
+  bool path_on_pump_ = false;         // work on it may be posted
   bool attached_ = false;             // a host has a channel to it
   KernelDeviceAge age_ = KernelDeviceAge::Used;
   PendingReply added_;     // owed until the verdict
@@ -215,6 +235,7 @@ class Device final : public std::enable_shared_from_this<Device>,
 
   std::shared_ptr<HostSession> host_;    // shared with its coroutines
   std::optional<std::string> host_end_;  // set when the process is gone
+  bool host_doomed_ = false;             // it was killed, and will be gone sooner or later
   Wake wake_;                            // live()'s
   Wake idle_wake_;
   bool idle_ = false;
@@ -223,6 +244,15 @@ class Device final : public std::enable_shared_from_this<Device>,
   bool held_ = false;
   unsigned failures_ = 0;  // deaths and failed starts since the device last served for a while
   std::chrono::steady_clock::time_point serving_since_;
+
+  Watchdog watchdog_;
+  Wake watch_wake_;  // watch()'s
+  bool watch_over_ = false;
+  bool new_work_ = false;  // busy() came
+  std::uint64_t expired_told_ = 0;
+  std::uint64_t deaths_ = 0, watchdog_kills_ = 0;
+  RateLimit slow_lines_{3, std::chrono::seconds(60)};
+  RateLimit expired_lines_{3, std::chrono::seconds(10)};
 
   DeviceState state_ = DeviceState::Discovered;
   std::string state_reason_;

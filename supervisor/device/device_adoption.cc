@@ -138,6 +138,8 @@ awaitable<Result<>> Device::adopt(KeptLun kept) {
   journal_ = std::move(*journal);
   restore(record);
   make_path(*ring);
+  // What is too old to be run must not be given to anybody. Nobody else looks at the path yet.
+  path_->set_wait_limits(WaitLimits::of(kernel_->facts.command_timeout_s));
   co_await adopt_host(std::move(kept), record.question_id());
   Result<> added;
   auto add = [this, &added] {
@@ -146,6 +148,7 @@ awaitable<Result<>> Device::adopt(KeptLun kept) {
   };
   co_await pump_do(std::move(add));
   if (!added) co_return added;
+  path_on_pump_ = true;
   if (host_ && !host_end_) co_await greet_adopted_host();
   co_return Result<>();
 }

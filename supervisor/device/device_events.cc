@@ -19,7 +19,7 @@ void Device::host_broke_rule(std::string_view rule) {
     auto fields = device->log_fields();
     fields.message_id = kMsgHostLied;
     log(Level::Error, fields, fmt::format("handler-host broke the channel's rules: {}; it is ended", text));
-    device->host_->kill(fmt::format("broke the channel's rules: {}", text));
+    device->doom_host(fmt::format("broke the channel's rules: {}", text));
   });
 }
 
@@ -84,6 +84,15 @@ void Device::task_management(const AbortedTasks& tasks) {
       log(Level::Warning, fields, *missed == 0 ? text : fmt::format("{} ({} more before)", text, *missed));
     // A host that is only being started has none of them.
     if (device->attached_ && device->host_) device->host_->abort(request);
+  });
+}
+
+void Device::busy() {
+  asio::post(context_.io, [self = weak_from_this()] {
+    const auto device = self.lock();
+    if (!device) return;
+    device->new_work_ = true;
+    device->watch_wake_.notify();
   });
 }
 

@@ -44,6 +44,8 @@ awaitable<Result<>> Device::open_kernel_side() {
   Result<> added;
   auto add = [this, &added] { added = pump_.add(*this); };
   co_await pump_do(std::move(add));
+  path_on_pump_ = added.has_value();
+  set_wait_limits();
   co_return added;
 }
 
@@ -60,6 +62,7 @@ void Device::make_path(const CommandRing& ring) {
 // True: commands are left in the ring that nobody has answered.
 awaitable<bool> Device::close_kernel_side() {
   if (!kernel_) co_return false;
+  path_on_pump_ = false;
   bool unanswered = false;
   auto remove = [this, &unanswered] {
     pump_.remove(*this);

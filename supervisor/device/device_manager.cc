@@ -347,6 +347,10 @@ std::vector<HandlerReport> DeviceManager::handlers() const {
   return reports;
 }
 
+void DeviceManager::take_new_policies() {
+  for (const auto& [key, entry] : entries_) entry.device->take_new_policies();
+}
+
 std::vector<DeviceKey> DeviceManager::devices() const {
   std::vector<DeviceKey> keys;
   keys.reserve(entries_.size());

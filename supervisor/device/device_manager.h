@@ -32,6 +32,8 @@ class DeviceManager final : public ServiceModel {
   boost::asio::awaitable<void> stop();
   // Hosts and devices stay as they are for the next supervisor. Nothing may be asked of this object any more.
   void leave_running();
+  // context.policies has changed.
+  void take_new_policies();
 
   [[nodiscard]] std::vector<HandlerReport> handlers() const override;
   [[nodiscard]] std::vector<DeviceKey> devices() const override;

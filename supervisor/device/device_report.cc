@@ -33,6 +33,8 @@ DeviceReport Device::report() const {
                       .state_reason = state_reason_,
                       .state_since_usec = state_since_usec_,
                       .restarts = hosts_started_ > 0 ? hosts_started_ - 1 : 0,
+                      .deaths = deaths_,
+                      .watchdog_kills = watchdog_kills_,
                       .last_exit = last_exit_};
   if (kernel_) {
     report.size_bytes = kernel_->facts.size.value;
@@ -54,6 +56,8 @@ DeviceReport Device::report() const {
     if (const std::uint64_t count = stats_->errors[i].get(); count != 0)
       report.errors_by_sense.emplace(kErrorNames[i], count);
   report.replayed = stats_->replayed.get();
+  report.expired = stats_->expired.get();
+  report.poisoned = stats_->poisoned.get();
   report.longest_stall_usec = stats_->longest_stall_us.get();
   report.aborts = stats_->aborts.get();
   report.resets = stats_->resets.get();

@@ -120,7 +120,7 @@ struct InFlightCommand {
   // Arrival order, as a list through the slots; made anew at adoption.
   std::uint32_t older = kNone;
   std::uint32_t newer = kNone;
-  std::uint64_t submitted_ns = 0;  // CLOCK_MONOTONIC when the present host was given it
+  std::uint64_t given_ns = 0;  // CLOCK_MONOTONIC when the present host was given it
   std::array<std::uint8_t, channel::kCdbBytes> cdb{};
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
 };

@@ -53,18 +53,22 @@ struct DeviceReport {
   std::int32_t host_pid = 0;           // 0: none now
   std::uint64_t host_since_usec = 0;
   std::uint32_t host_uid = 0;
-  std::uint64_t restarts = 0;  // hosts started after the first one
-  std::uint64_t adoptions = 0;   // supervisors that went on with a host of an earlier one
-  std::string last_exit;       // how the last host ended, e.g. "killed by SIGKILL"; empty: none did
+  std::uint64_t restarts = 0;        // hosts started after the first one
+  std::uint64_t adoptions = 0;       // supervisors that went on with a host of an earlier one
+  std::uint64_t deaths = 0;          // hosts that ended unasked while they served
+  std::uint64_t watchdog_kills = 0;  // of these, those that had stopped working
+  std::string last_exit;             // how the last host ended, e.g. "killed by SIGKILL"; empty: none did
   std::uint32_t in_flight = 0;
   std::uint64_t oldest_command_usec = 0;                 // age; 0: none in flight
   std::array<KindCounts, kCommandKinds> kinds{};         // by CommandKind
   std::map<std::string, std::uint64_t> errors_by_sense;  // e.g. "medium error": 2; "busy": 1
   std::uint64_t replayed = 0;                            // commands given to a second host
-  std::uint64_t longest_stall_usec = 0;                  // longest time commands waited for a new host
-  std::uint64_t aborts = 0;            // task management that aborts commands (ABORT TASK and the like)
-  std::uint64_t resets = 0;            // that resets the logical unit
-  std::uint64_t aborted_commands = 0;  // by either, while they were under way
+  std::uint64_t expired = 0;             // commands older than the kernel's timeout: answered, not run
+  std::uint64_t poisoned = 0;            // commands that ended several hosts: answered with HARDWARE ERROR
+  std::uint64_t longest_stall_usec = 0;  // longest time commands waited for a new host
+  std::uint64_t aborts = 0;              // task management that aborts commands (ABORT TASK and the like)
+  std::uint64_t resets = 0;              // that resets the logical unit
+  std::uint64_t aborted_commands = 0;    // by either, while they were under way
   LatencySummary latency;
   std::map<std::string, std::uint64_t> handler_counters;
 };

@@ -12,6 +12,7 @@ namespace bulkhead::supervisor {
 
 inline constexpr std::uint8_t kStatusGood = 0x00;
 inline constexpr std::uint8_t kStatusCheckCondition = 0x02;
+inline constexpr std::uint8_t kStatusBusy = 0x08;
 inline constexpr std::uint8_t kStatusTaskAborted = 0x40;
 
 using FixedSense = std::array<std::uint8_t, 18>;
@@ -32,6 +33,10 @@ inline constexpr FixedSense kInternalTargetFailure = fixed_sense(0x04, 0x44, 0x0
 inline constexpr FixedSense kAbortedCommand = fixed_sense(0x0b, 0x00, 0x00);
 // ILLEGAL REQUEST, INVALID FIELD IN CDB: more data than the channel can ever hold.
 inline constexpr FixedSense kTransferTooLong = fixed_sense(0x05, 0x24, 0x00);
+
+// NOT READY, LOGICAL UNIT COMMUNICATION FAILURE (SPC-4 4.5.6 and table F.2): nobody serves the LUN, and its
+// commands are not to wait. What the kernel itself says when its timer fires.
+inline constexpr FixedSense kCommunicationFailure = fixed_sense(0x02, 0x08, 0x00);
 
 // status is not GOOD (nor CONDITION MET).
 [[nodiscard]] AnswerError classify(std::uint8_t status, std::span<const std::uint8_t> sense);

@@ -11,13 +11,14 @@ namespace bulkhead::supervisor {
 
 class CdbText {
  public:
-  explicit CdbText(const InFlightCommand& command) {
+  using Cdb = std::array<std::uint8_t, channel::kCdbBytes>;
+  explicit CdbText(const InFlightCommand& command) : CdbText(command.cdb, command.cdb_bytes) {}
+  CdbText(const Cdb& cdb, std::size_t bytes) {
     constexpr std::string_view kDigits = "0123456789abcdef";
-    const std::size_t bytes = std::min<std::size_t>(command.cdb_bytes, command.cdb.size());
-    for (std::size_t i = 0; i < bytes; ++i) {
+    for (std::size_t i = 0; i < std::min(bytes, cdb.size()); ++i) {
       if (i > 0) text_[size_++] = ' ';
-      text_[size_++] = kDigits[command.cdb[i] >> 4];
-      text_[size_++] = kDigits[command.cdb[i] & 0xf];
+      text_[size_++] = kDigits[cdb[i] >> 4];
+      text_[size_++] = kDigits[cdb[i] & 0xf];
     }
   }
   [[nodiscard]] std::string_view view() const { return {text_.data(), size_}; }

@@ -1,7 +1,5 @@
 #include "supervisor/pump/data_path.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -9,6 +7,7 @@
 #include "supervisor/journal/persist.h"
 #include "supervisor/pump/completion_check.h"
 #include "supervisor/pump/guarded_copy.h"
+#include "supervisor/pump/monotonic.h"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -18,12 +17,6 @@ constexpr int kBatch = 64;
 // Deaths a command may be in flight at before it is tried alone, and then, before it is given up.
 constexpr std::uint32_t kSuspectAfter = 2;
 constexpr std::uint32_t kPoisonAfter = 3;
-
-std::uint64_t monotonic_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 bool is_good(std::uint8_t status) {
   return status == kStatusGood || status == 0x04;
@@ -58,8 +51,10 @@ bool DataPath::turn() {
   const bool more_answers = reap();
   const bool more_commands = consume();
   submit_waiting();
+  if (limits_.refuse && !channel_) end_waits();
   flush();
   show_load();
+  if (table_.size() != 0 && !std::exchange(watched_, true)) events_.busy();
   if (tell_idle_ && submitted_ == 0 && (held_ || table_.size() == 0)) {
     tell_idle_ = false;
     events_.idle();
@@ -85,6 +80,7 @@ bool DataPath::reap() {
       finish(SlotIndex{(*entry)->slot}, (*entry)->scsi_status,
              std::span((*entry)->sense).first((*entry)->sense_bytes), (*entry)->data_bytes);
     }
+    host_answered_ns_ = now_ns_;
     channel_->completion_done();
   }
   return channel_ != nullptr;
@@ -116,8 +112,12 @@ bool DataPath::consume() {
       if (!refuse_too_large(*command)) return false;
       continue;
     }
-    auto index = table_.add(*command, ring_.sequence(), now_ns_);
-    if (!index) return false;  // stays in the ring until an answer makes room
+    auto index = table_.add(*command, ring_.sequence(), no_room_ns_ != 0 ? no_room_ns_ : now_ns_);
+    if (!index) {  // stays in the ring until an answer makes room
+      if (no_room_ns_ == 0) no_room_ns_ = now_ns_;
+      return false;
+    }
+    no_room_ns_ = 0;
     ring_.take(*command, table_.segments_of(*index));
     if (log_enabled(Level::DebugScsi)) events_.took(table_.at(*index));
     if (!next_to_submit_) next_to_submit_ = *index;
@@ -168,7 +168,10 @@ void DataPath::submit_waiting() {
     const SlotIndex index = *next_to_submit_;
     next_to_submit_ = table_.newer_than(index);
     if (table_.at(index).progress.state != CommandState::Waiting) continue;
-    if (!submit(index)) fail_command(index, kInternalTargetFailure);
+    if (given_up_by_kernel(table_.at(index)))
+      expire(index);
+    else if (!submit(index))
+      fail_command(index, kInternalTargetFailure);
   }
 }
 
@@ -190,7 +193,7 @@ bool DataPath::submit(SlotIndex index) {
   progress.state = CommandState::Submitted;
   ++progress.generation;
   persist(command.submit_index, channel_->submit_index());
-  command.submitted_ns = now_ns_;
+  command.given_ns = now_ns_;
   table_.set_progress(index, progress);
   ++submitted_;
   if (progress.replays > 0) stats_->replayed.add(1);
@@ -342,12 +345,14 @@ void DataPath::retire_submitted(SlotIndex index) {
   Progress progress = command.progress;
   if (progress.aborted) return finish(index, kStatusTaskAborted, {}, 0);
   if (command.facts.replay == Replay::Never) return fail_command(index, kAbortedCommand);
+  if (given_up_by_kernel(command)) return expire(index);
   progress.state = CommandState::Waiting;
   ++progress.replays;
   table_.set_progress(index, progress);
   --submitted_;
   if (progress.replays == kSuspectAfter) ++suspects_;
   if (progress.replays < kPoisonAfter) return;
+  stats_->poisoned.add(1);
   events_.poisoned(command);
   fail_command(index, kInternalTargetFailure);
 }

@@ -20,6 +20,7 @@
 #include "supervisor/pump/answer.h"
 #include "supervisor/pump/device_stats.h"
 #include "supervisor/pump/in_flight.h"
+#include "supervisor/pump/waiting.h"
 #include "supervisor/ring/command_ring.h"
 
 namespace bulkhead::supervisor {
@@ -52,6 +53,8 @@ class DataPath {
     virtual void task_management(const AbortedTasks& tasks) = 0;
     // What call_when_idle() asked for.
     virtual void idle() = 0;
+    // There is a command, for the first time since look() found none: from now on somebody should look.
+    virtual void busy() = 0;
 
    protected:
     ~Events() = default;
@@ -85,6 +88,10 @@ class DataPath {
   // Once, when the host has nothing to do any more: all is answered, or it is held and has answered what it
   // had.
   void call_when_idle() { tell_idle_ = true; }
+  // How long commands may wait for a host; those that have waited longer are answered at once.
+  void set_wait_limits(const WaitLimits& limits);
+  // Answers whose wait is over, and tells what is under way.
+  PathLook look();
   // Commands the present host has and has not answered.
   [[nodiscard]] std::uint32_t submitted() const { return submitted_; }
   [[nodiscard]] std::uint32_t in_flight() const { return table_.size(); }
@@ -110,6 +117,10 @@ class DataPath {
   void lose_host(std::string_view rule);
   void end_adopted_stall();
   void tell_aborted_again();
+  // waiting.cc
+  [[nodiscard]] bool given_up_by_kernel(const InFlightCommand& command) const;
+  void expire(SlotIndex index);
+  void end_waits();
   void flush();
   void count(const InFlightCommand& command, std::uint8_t status, std::span<const std::uint8_t> sense,
              std::uint32_t data_bytes);
@@ -132,7 +143,11 @@ class DataPath {
   bool broken_ = false;
   bool kick_owed_ = false;      // a dead supervisor may have published without a kick
   bool perhaps_again_ = false;  // the next completion may be one it had dealt with
+  bool watched_ = false;        // busy() has been told
+  WaitLimits limits_;
   std::uint64_t now_ns_ = 0;
+  std::uint64_t no_room_ns_ = 0;        // since then the ring's next command waits for room in the table
+  std::uint64_t host_answered_ns_ = 0;  // its last answer
   std::uint64_t detached_ns_ = 0;
 };
 

@@ -91,6 +91,8 @@ struct DeviceStats {
   Counter in_flight;
   Counter oldest_arrival_ns;  // CLOCK_MONOTONIC; 0: none in flight
   Counter replayed;
+  Counter expired;   // had waited for longer than the kernel does: answered, not run
+  Counter poisoned;  // ended several hosts: answered with HARDWARE ERROR
   Counter longest_stall_us;
   Counter aborts;            // task management of the kernel that aborts commands alone
   Counter resets;            // that resets the logical unit

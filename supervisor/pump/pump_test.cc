@@ -43,6 +43,7 @@ class TestDevice : public PumpClient, public DataPath::Events {
   void poisoned(const InFlightCommand&) override {}
   void task_management(const AbortedTasks&) override {}
   void idle() override {}
+  void busy() override {}
 
   // Queues and notifies as the kernel does: the event follows the entry.
   std::optional<std::uint64_t> queue(std::size_t bytes) {

@@ -56,6 +56,7 @@ class CrashWorld final : private DataPath::Events {
   void poisoned(const InFlightCommand& command) override;
   void task_management(const AbortedTasks& tasks) override;
   void idle() override {}
+  void busy() override {}
 
   void start_supervisor(const CommandRing& ring);
   void take_over();

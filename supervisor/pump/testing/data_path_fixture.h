@@ -37,6 +37,7 @@ class DataPathTest : public ::testing::Test, public DataPath::Events {
     managed.push_back({tasks.function, {tasks.with_host.begin(), tasks.with_host.end()}, tasks.answered});
   }
   void idle() override { ++idle_calls; }
+  void busy() override { ++busy_calls; }
 
   // A fresh host in front of the path.
   FakeHost& start_host() {
@@ -72,6 +73,7 @@ class DataPathTest : public ::testing::Test, public DataPath::Events {
   };
   std::vector<Managed> managed;
   int idle_calls = 0;
+  int busy_calls = 0;
   std::vector<std::uint8_t> poison_cdbs;
   std::vector<std::string> taken;
 };

@@ -1,0 +1,108 @@
+#include "supervisor/config/device_settings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/printable.h"
+
+namespace bulkhead::supervisor {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr std::int64_t kMostSeconds = 86'400;
+
+// Each sets its field, or says what is wrong with the value.
+std::string set_seconds(std::optional<seconds>& to, std::string_view key, std::string_view text) {
+  std::int64_t number = 0;
+  const auto [stop, trouble] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (trouble != std::errc() || stop != text.data() + text.size())
+    return fmt::format("{} wants a number of seconds, not \"{}\": ignored", key,
+                       printable(text.substr(0, 60)));
+  const std::int64_t used = std::clamp(number, std::int64_t{0}, kMostSeconds);
+  to = seconds(used);
+  if (used == number) return {};
+  return fmt::format("{} is {}, not within 0 to {}: {} is used", key, number, kMostSeconds, used);
+}
+
+template <class T>
+std::string set_word(std::optional<T>& to, std::string_view key, std::string_view text,
+                     std::string_view first, T first_value, std::string_view second, T second_value) {
+  if (text != first && text != second)
+    return fmt::format("{} wants {} or {}, not \"{}\": ignored", key, first, second,
+                       printable(text.substr(0, 60)));
+  to = text == first ? first_value : second_value;
+  return {};
+}
+
+struct KeyRule {
+  std::string_view name;
+  std::string (*set)(DeviceSettings&, std::string_view key, std::string_view text);
+};
+constexpr KeyRule kKeys[] = {
+    {"hang_warn_seconds", [](DeviceSettings& s, std::string_view key,
+                             std::string_view text) { return set_seconds(s.hang_warn, key, text); }},
+    {"hang_kill_seconds", [](DeviceSettings& s, std::string_view key,
+                             std::string_view text) { return set_seconds(s.hang_kill, key, text); }},
+    {"hang_dump",
+     [](DeviceSettings& s, std::string_view key, std::string_view text) {
+       return set_word(s.hang_dump, key, text, "on", true, "off", false);
+     }},
+    {"on_failure",
+     [](DeviceSettings& s, std::string_view key, std::string_view text) {
+       return set_word(s.on_failure, key, text, "hold", OnFailure::Hold, "error", OnFailure::Error);
+     }},
+};
+
+}  // namespace
+
+DeviceSettings DevicePolicies::of(std::string_view device) const {
+  DeviceSettings settings = all_;
+  const auto at = devices_.find(device);
+  if (at == devices_.end()) return settings;
+  const DeviceSettings& own = at->second;
+  if (own.hang_warn) settings.hang_warn = own.hang_warn;
+  if (own.hang_kill) settings.hang_kill = own.hang_kill;
+  if (own.hang_dump) settings.hang_dump = own.hang_dump;
+  if (own.on_failure) settings.on_failure = own.on_failure;
+  return settings;
+}
+
+bool DevicePolicies::knows(std::string_view key) {
+  return std::ranges::find(kKeys, key, &KeyRule::name) != std::end(kKeys);
+}
+
+bool DevicePolicies::names_device(std::string_view section) {
+  constexpr std::string_view kHba = "user_";
+  if (!section.starts_with(kHba)) return false;
+  section.remove_prefix(kHba.size());
+  const auto slash = section.find_first_not_of("0123456789");
+  if (slash == 0 || slash == std::string_view::npos || section[slash] != '/') return false;
+  section.remove_prefix(slash + 1);
+  return !section.empty() && section.find('/') == std::string_view::npos;
+}
+
+std::string DevicePolicies::take(const ConfigEntry& entry) {
+  const auto rule = std::ranges::find(kKeys, entry.key, &KeyRule::name);
+  if (!entry.value) return fmt::format("{} without a value: ignored", entry.key);
+  return rule->set(entry.section.empty() ? all_ : devices_[entry.section], rule->name, *entry.value);
+}
+
+std::vector<std::string> DevicePolicies::doubts() const {
+  std::vector<std::string> doubts;
+  auto judge = [&doubts](const DeviceSettings& settings, const std::string& where) {
+    const seconds warn = settings.hang_warn.value_or(seconds(0)),
+                  kill = settings.hang_kill.value_or(seconds(0));
+    if (kill == seconds(0) || warn < kill) return;
+    doubts.push_back(
+        fmt::format("{}: hang_warn_seconds is {} and hang_kill_seconds {}: no warning comes before the kill",
+                    where, warn.count(), kill.count()));
+  };
+  judge(all_, "before the first section");
+  for (const auto& [device, own] : devices_) judge(of(device), fmt::format("[{}]", printable(device)));
+  return doubts;
+}
+
+}  // namespace bulkhead::supervisor

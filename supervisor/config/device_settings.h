@@ -1,0 +1,53 @@
+// What tcmu.conf says of single devices: when a host counts as hung, and what happens to commands that no
+// host can serve. Keys before the first section are for all devices; "[user_1/d0]" begins those of one.
+// Pure; plain values.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "supervisor/config/config_file.h"
+
+namespace bulkhead::supervisor {
+
+// For the commands of a device that has failed.
+enum class OnFailure : std::uint8_t {
+  Hold,   // they wait, and get BUSY shortly before the kernel would give them up
+  Error,  // they are answered NOT READY at once
+};
+
+// nullopt: nothing is said.
+struct DeviceSettings {
+  std::optional<std::chrono::seconds> hang_warn, hang_kill;  // 0: never
+  std::optional<bool> hang_dump;
+  std::optional<OnFailure> on_failure;
+  bool operator==(const DeviceSettings&) const = default;
+};
+
+class DevicePolicies {
+ public:
+  // `device`: "user_1/d0". What is not said of it is what is said of all.
+  [[nodiscard]] DeviceSettings of(std::string_view device) const;
+
+  // False: no key of a device.
+  [[nodiscard]] static bool knows(std::string_view key);
+  // Is this what a section may be called?
+  [[nodiscard]] static bool names_device(std::string_view section);
+  // An entry whose key is known, in no section or one that names a device. The complaint, or nothing.
+  [[nodiscard]] std::string take(const ConfigEntry& entry);
+  // What does not fit together, once all is taken; each names its section.
+  [[nodiscard]] std::vector<std::string> doubts() const;
+  bool operator==(const DevicePolicies&) const = default;
+
+ private:
+  DeviceSettings all_;
+  std::map<std::string, DeviceSettings, std::less<>> devices_;
+};
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,72 @@
+#include "supervisor/config/device_settings.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace bulkhead::supervisor {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+DevicePolicies read(std::string_view text) {
+  DevicePolicies policies;
+  for (const ConfigEntry& entry : parse_config(text).entries) EXPECT_EQ(policies.take(entry), "");
+  return policies;
+}
+std::string complaint(std::string_view line) {
+  DevicePolicies policies;
+  const std::string text = policies.take(parse_config(line).entries.at(0));
+  return text;
+}
+
+TEST(DevicePolicies, NothingSaidIsNothing) {
+  EXPECT_EQ(DevicePolicies().of("user_0/a"), DeviceSettings());
+}
+
+TEST(DevicePolicies, WhatIsSaidOfAllCountsUnlessTheDevicesSectionSaysOtherwise) {
+  const auto policies = read(
+      "hang_kill_seconds = 20\non_failure = error\n[user_1/slow]\nhang_kill_seconds = 200\nhang_dump = on\n"
+      "[user_2/slow]\non_failure = hold\n");
+  EXPECT_EQ(policies.of("user_0/other"), (DeviceSettings{.hang_kill = 20s, .on_failure = OnFailure::Error}));
+  EXPECT_EQ(policies.of("user_1/slow"),
+            (DeviceSettings{.hang_kill = 200s, .hang_dump = true, .on_failure = OnFailure::Error}));
+  EXPECT_EQ(policies.of("user_2/slow"), (DeviceSettings{.hang_kill = 20s, .on_failure = OnFailure::Hold}));
+}
+
+TEST(DevicePolicies, ASectionMayComeTwiceAndTheLaterLineWins) {
+  const auto policies = read(
+      "[user_1/a]\nhang_warn_seconds = 1\n[user_1/b]\n[user_1/a]\nhang_warn_seconds = 2\nhang_kill_seconds = "
+      "9\n");
+  EXPECT_EQ(policies.of("user_1/a"), (DeviceSettings{.hang_warn = 2s, .hang_kill = 9s}));
+  EXPECT_EQ(policies.of("user_1/b"), DeviceSettings());
+}
+
+TEST(DevicePolicies, BadValuesAreTold) {
+  EXPECT_THAT(complaint("hang_warn_seconds = soon"), HasSubstr("wants a number of seconds, not \"soon\""));
+  EXPECT_THAT(complaint("hang_warn_seconds = 7s"), HasSubstr("not \"7s\": ignored"));
+  EXPECT_THAT(complaint("hang_kill_seconds = -1"), HasSubstr("not within 0 to 86400: 0 is used"));
+  EXPECT_THAT(complaint("hang_kill_seconds = 86401"), HasSubstr("86400 is used"));
+  EXPECT_THAT(complaint("hang_dump = yes"), HasSubstr("wants on or off"));
+  EXPECT_THAT(complaint("on_failure = busy"), HasSubstr("wants hold or error, not \"busy\""));
+  EXPECT_THAT(complaint("on_failure"), HasSubstr("without a value"));
+}
+
+TEST(DevicePolicies, NamesOfDevices) {
+  for (const char* good : {"user_0/d0", "user_12/with blank", "user_1/a]b", "user_1/a.b-c"})
+    EXPECT_TRUE(DevicePolicies::names_device(good)) << good;
+  for (const char* bad : {"", "d0", "user_0", "user_0/", "user_/d0", "user_x/d0", "file_0/d0", "user_0/a/b"})
+    EXPECT_FALSE(DevicePolicies::names_device(bad)) << bad;
+}
+
+TEST(DevicePolicies, AWarningThatCannotComeBeforeTheKillIsDoubted) {
+  EXPECT_THAT(read("hang_warn_seconds = 5\nhang_kill_seconds = 6").doubts(), IsEmpty());
+  EXPECT_THAT(read("hang_warn_seconds = 5\nhang_kill_seconds = 0").doubts(), IsEmpty());
+  EXPECT_THAT(read("hang_warn_seconds = 9\n[user_1/a]\nhang_kill_seconds = 9").doubts(),
+              ElementsAre(HasSubstr("[user_1/a]: hang_warn_seconds is 9 and hang_kill_seconds 9")));
+}
+
+}  // namespace
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,73 @@
+// The part of the data path that ends the wait of commands: see waiting.h.
+#include "supervisor/pump/waiting.h"
+
+#include "supervisor/pump/data_path.h"
+#include "supervisor/pump/monotonic.h"
+
+namespace bulkhead::supervisor {
+
+bool DataPath::given_up_by_kernel(const InFlightCommand& command) const {
+  return limits_.timeout_ns != 0 && now_ns_ >= command.arrived_ns + limits_.timeout_ns;
+}
+
+// BUSY: the kernel discards it, or, if its timer is a little late, the initiator tries again.
+void DataPath::expire(SlotIndex index) {
+  stats_->expired.add(1);
+  finish(index, kStatusBusy, {}, 0);
+}
+
+// All that no host has, of which each is answered that has waited long enough.
+void DataPath::end_waits() {
+  const bool refuse = limits_.refuse && !channel_;
+  for (auto i = table_.oldest(); i;) {
+    const SlotIndex index = *i;
+    i = table_.newer_than(index);
+    const InFlightCommand& command = table_.at(index);
+    if (command.progress.state != CommandState::Waiting) continue;
+    const std::uint64_t busy_after = limits_.busy_after_ns;
+    const bool busy = busy_after != 0 && now_ns_ >= command.arrived_ns + busy_after;
+    // Later ones have waited less.
+    if (!refuse && !busy) break;
+    if (next_to_submit_ == index) next_to_submit_ = i;
+    if (given_up_by_kernel(command))
+      expire(index);
+    else if (refuse)
+      fail_command(index, kCommunicationFailure);
+    else
+      finish(index, kStatusBusy, {}, 0);
+  }
+}
+
+void DataPath::set_wait_limits(const WaitLimits& limits) {
+  limits_ = limits;
+  now_ns_ = monotonic_ns();
+  end_waits();
+  flush();
+  show_load();
+}
+
+PathLook DataPath::look() {
+  now_ns_ = monotonic_ns();
+  // Had we stood still, the host's answers would lie there: it must not be judged without them.
+  while (reap()) {
+  }
+  end_waits();
+  flush();
+  show_load();
+  PathLook seen{.in_flight = table_.size(), .with_host = submitted_, .host_answered_ns = host_answered_ns_};
+  watched_ = seen.in_flight != 0;
+  for (auto i = table_.oldest(); i; i = table_.newer_than(*i)) {
+    const InFlightCommand& command = table_.at(*i);
+    if (command.progress.state == CommandState::Waiting) {
+      // Commands are given to hosts in their order: from here on all wait.
+      seen.oldest_waiting_ns = command.arrived_ns;
+      break;
+    }
+    if (seen.oldest.given_ns != 0) continue;
+    seen.oldest = {command.given_ns, command.cdb_bytes, command.cdb};
+    seen.oldest_is_slow = takes_long(command.cdb[0]);
+  }
+  return seen;
+}
+
+}  // namespace bulkhead::supervisor
