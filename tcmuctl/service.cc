@@ -56,7 +56,11 @@ Device device_of(const std::string& path, const json& properties) {
   take(properties, "Restarts", device.restarts);
   take(properties, "Adoptions", device.adoptions);
   take(properties, "OldestCommandUsec", device.oldest_command_usec);
+  take(properties, "Deaths", device.deaths);
+  take(properties, "WatchdogKills", device.watchdog_kills);
   take(properties, "Replayed", device.replayed);
+  take(properties, "Expired", device.expired);
+  take(properties, "Poisoned", device.poisoned);
   take(properties, "LongestStallUsec", device.longest_stall_usec);
   take(properties, "Aborts", device.aborts);
   take(properties, "Resets", device.resets);

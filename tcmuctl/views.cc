@@ -125,7 +125,9 @@ std::string show_view(const Device& device, std::uint64_t now_usec, const Screen
     line(text, "Host",
          fmt::format("pid {}, uid {}, since {}", device.host_pid, device.host_uid,
                      since(device.host_since, now_usec)));
-  line(text, "Restarts", fmt::to_string(device.restarts));
+  line(text, "Restarts",
+       fmt::format("{}, hosts died {}, of these hung {}", device.restarts, device.deaths,
+                   device.watchdog_kills));
   line(text, "Adoptions", fmt::to_string(device.adoptions));
   line(text, "Last exit", device.last_exit.empty() ? "-" : printable(device.last_exit));
   line(text, "In flight",
@@ -144,7 +146,9 @@ std::string show_view(const Device& device, std::uint64_t now_usec, const Screen
                    human_duration(value_of(device.latency_usec, "p99")),
                    human_duration(value_of(device.latency_usec, "p99.9")),
                    human_duration(value_of(device.latency_usec, "max"))));
-  line(text, "Replayed", fmt::to_string(device.replayed));
+  line(text, "Replayed",
+       fmt::format("{}, given up as poison {}, as too old {}", device.replayed, device.poisoned,
+                   device.expired));
   line(text, "Longest stall",
        device.longest_stall_usec == 0 ? "none" : human_duration(device.longest_stall_usec));
   line(text, "Aborts",

@@ -50,7 +50,11 @@ TEST(ShowView, TellsEverything) {
   one.errors = {{"read", 1}, {"write", 0}};
   one.errors_by_sense = {{"medium error", 1}};
   one.latency_usec = {{"p50", 80}, {"p99", 400}, {"p99.9", 900}, {"max", 5000}};
+  one.deaths = 2;
+  one.watchdog_kills = 1;
   one.replayed = 5;
+  one.poisoned = 1;
+  one.expired = 3;
   one.longest_stall_usec = 31000;
   one.aborts = 3;
   one.resets = 1;
@@ -67,7 +71,7 @@ TEST(ShowView, TellsEverything) {
             "           Mode: read and write, write cache on\n"
             "  Kernel device: /dev/uio3\n"
             "           Host: pid 4242, uid 61001, since 2023-11-14 22:13:10 UTC (15 s ago)\n"
-            "       Restarts: 2\n"
+            "       Restarts: 2, hosts died 2, of these hung 1\n"
             "      Adoptions: 1\n"
             "      Last exit: killed by SIGKILL\n"
             "      In flight: 7, the oldest for 900 us\n"
@@ -76,7 +80,7 @@ TEST(ShowView, TellsEverything) {
             "         Errors: read 1\n"
             "       by sense: medium error 1\n"
             "        Latency: p50 80 us, p99 400 us, p99.9 900 us, longest 5 ms\n"
-            "       Replayed: 5\n"
+            "       Replayed: 5, given up as poison 1, as too old 3\n"
             "  Longest stall: 31 ms\n"
             "         Aborts: 3, resets 1, commands aborted 4\n"
             " By the handler: punched_bytes 4096\n");

@@ -102,7 +102,7 @@ class ServiceModel {
                                                              CallerRights rights) = 0;
   // Replaces the host by a fresh one, commands in flight finished first if they can be.
   virtual boost::asio::awaitable<Result<>> restart(DeviceKey key) = 0;
-  // Commands wait (and time out in the kernel after attrib/cmd_time_out) until resume().
+  // Commands wait until resume(), or are answered BUSY shortly before attrib/cmd_time_out.
   virtual boost::asio::awaitable<Result<>> hold(DeviceKey key) = 0;
   virtual boost::asio::awaitable<Result<>> resume(DeviceKey key) = 0;
 };

@@ -123,7 +123,11 @@ DeviceReport busy_device(const std::string& hba, const std::string& name) {
   report.kinds[0] = {100, 409600, 1};
   report.kinds[1] = {50, 204800, 0};
   report.errors_by_sense = {{"medium error", 1}};
+  report.deaths = 6;
+  report.watchdog_kills = 1;
   report.replayed = 5;
+  report.expired = 8;
+  report.poisoned = 9;
   report.longest_stall_usec = 31000;
   report.aborts = 3;
   report.resets = 1;
