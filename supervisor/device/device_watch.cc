@@ -15,7 +15,6 @@ namespace bulkhead::supervisor {
 namespace {
 
 using boost::asio::awaitable;
-using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 using std::chrono::steady_clock;
