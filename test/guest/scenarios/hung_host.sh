@@ -75,7 +75,10 @@ blocking_lun() {
   dmsetup create blocks --table "0 $sectors linear $loop 0"
   create_lun file "$1" 64M "/dev/mapper/blocks${2:-}"
   configure "$(section_of "$1")" 'hang_warn_seconds = 2' 'hang_kill_seconds = 4'
+  # The storage may be away for as long as an emulated machine takes to look at everything; initiator and kernel are to wait.
+  echo 300 >"$(device_of "$1")/attrib/cmd_time_out"
   disk=$(loopback_lun "$1")
+  echo 300 >"/sys/block/${disk##*/}/device/timeout"
   load_start "$1" "$disk"
   load_flows "$1" "$disk"
   pid=$(property "$1" HostPid)
