@@ -14,6 +14,7 @@
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -59,16 +60,16 @@ bool good(const LoadReport& report, Errors errors) {
 
 // Waits for a signal, the time to be over, or a load that ended by itself; then stops all.
 void wait_and_stop(const Loads& loads, const sigset_t& signals, long seconds) {
-  const auto ends = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+  using Clock = std::chrono::steady_clock;
   const timespec look{.tv_sec = 0, .tv_nsec = 100'000'000};
-  bool told = false;
+  std::optional<Clock::time_point> ends;  // once the load has begun
   for (;;) {
-    if (!told && std::ranges::all_of(loads, &DeviceLoad::filled)) {
+    if (!ends && std::ranges::all_of(loads, &DeviceLoad::filled)) {
       fmt::print(stderr, "tcmu-storm: {} devices are filled, the load begins\n", loads.size());
-      told = true;
+      ends = seconds > 0 ? Clock::now() + std::chrono::seconds(seconds) : Clock::time_point::max();
     }
     if (::sigtimedwait(&signals, nullptr, &look) > 0) break;
-    if (seconds > 0 && std::chrono::steady_clock::now() >= ends) break;
+    if (ends && Clock::now() >= *ends) break;
     if (std::ranges::any_of(loads, &DeviceLoad::over)) break;
   }
   for (const auto& load : loads) load->stop();
@@ -140,7 +141,8 @@ int parse_and_run(int argc, char** argv) {
       "them.",
       "tcmu-storm");
   app.add_option("DEVICE", arguments.devices, "block devices, or files of enough size")->required();
-  app.add_option("--seconds", arguments.seconds, "how long (default: until SIGTERM)")
+  app.add_option("--seconds", arguments.seconds,
+                 "how long, once every block is written (default: until SIGTERM)")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--kib", load.kib, "how much of each is used")->capture_default_str();
   app.add_option("--offset-kib", load.offset_kib, "where that begins")->capture_default_str();

@@ -76,7 +76,8 @@ def _run_chosen(options: argparse.Namespace, picked: list[Scenario]) -> tuple[li
     store = Store(cache())
     out = (options.out or store.root / "runs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}").resolve()
     out.mkdir(parents=True, exist_ok=True)
-    run = Run(store, _defaults(options), _resolved(options.install), options.add, out, options.timeout, options.patience)
+    run = Run(store, _defaults(options), _resolved(options.install), options.add, out, options.timeout, options.patience,
+              dict(options.set))
     results: list[report.Result] = []
     releases: dict[str, str] = {}
     for series in options.kernel:
@@ -148,6 +149,14 @@ def _addition(text: str) -> tuple[Path, str]:
     return Path(source).resolve(), target.lstrip("/")
 
 
+def _setting(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    # Capitals with an underscore: none of the variables that programs and lib.sh live by.
+    if not separator or not re.fullmatch(r"[A-Z]+_[A-Z0-9_]+", name) or name.startswith(("LC_", "SCENARIO_", "JOURNAL_")):
+        raise argparse.ArgumentTypeError("wants NAME=VALUE with a name like STORM_SEED")
+    return name, value
+
+
 def _words(text: str) -> list[str]:
     return text.replace(",", " ").split()
 
@@ -180,6 +189,9 @@ def _parser() -> argparse.ArgumentParser:
         help=f"for a phase of a scenario that names none itself; default {DEFAULT_TIMEOUT:.0f}")
     add("--patience", type=float, default=1.0, metavar="FACTOR",
         help="on every deadline, for a slow or busy machine; default 1")
+
+    add("--set", type=_setting, action="append", default=[], metavar="NAME=VALUE",
+        help="a variable for the scenarios that know it, as STORM_SEED=7; repeatable")
 
     build = commands.add_parser("build", parents=[images], help="build what is missing of the images")
     build.set_defaults(run=_build)

@@ -28,6 +28,7 @@ class Run:
     out: Path
     timeout: float | None
     patience: float
+    settings: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _one_machine(run: Run, images: Images, boot: Boot, share: Path, heads: dict[
 
 
 def _write_plan(run: Run, boot: Boot, share: Path) -> None:
-    plan = {"patience": run.patience,
+    plan = {"patience": run.patience, "settings": run.settings,
             "scenarios": [{"name": one.name, "expected": one.expected,
                            "timeout": one.timeout or run.timeout or DEFAULT_TIMEOUT} for one in boot.scenarios]}
     (share / "plan.json").write_text(json.dumps(plan, indent=1) + "\n")

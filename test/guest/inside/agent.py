@@ -65,7 +65,8 @@ class Agent:
         share.tell("start", scenario=name, phase=phase)
         _mark(f"scenario {name}, phase {phase}: begins")
         outcome = run_scenario(name, phase, directory, deadline=entry["timeout"] * self._plan["patience"],
-                               patience=self._plan["patience"], meanwhile=lambda: self._copy_kernel_log(name, every=1.0))
+                               patience=self._plan["patience"], settings=self._plan["settings"],
+                               meanwhile=lambda: self._copy_kernel_log(name, every=1.0))
         if outcome.result == "reboot":
             self._reboot(name)
         return self._settle(name, entry["expected"], outcome)

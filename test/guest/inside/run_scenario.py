@@ -28,13 +28,13 @@ def next_phase(place: Path) -> str:
 
 
 def run_scenario(name: str, phase: str, place: Path, *, deadline: float, patience: float,
-                 meanwhile: Callable[[], None]) -> Outcome:
+                 settings: dict[str, str], meanwhile: Callable[[], None]) -> Outcome:
     """`place` is the scenario's directory on the share; `meanwhile` is called every now and then while it runs."""
     GROUP.mkdir(exist_ok=True)
     (place / "files").mkdir(parents=True, exist_ok=True)
     for stale in ("reason", "next-phase"):
         (place / stale).unlink(missing_ok=True)
-    environment = {**os.environ, "PHASE": phase, "SCENARIO": name, "SCENARIO_DIR": str(place), "PATIENCE": f"{patience:g}",
+    environment = {**os.environ, **settings, "PHASE": phase, "SCENARIO": name, "SCENARIO_DIR": str(place), "PATIENCE": f"{patience:g}",
                    "FILES": str(place / "files"), "JOURNAL_CURSOR": _journal_cursor(), "LC_ALL": "C", "HOME": "/root"}
     with (place / "log.txt").open("ab") as log:
         if phase != "start":

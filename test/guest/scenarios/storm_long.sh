@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# The storm for ten minutes, beside a calm minute. STORM_SEED=N repeats a sequence, STORM_SECONDS=N takes another time.
+# run: by-name
+# timeout: 2400
+source /usr/lib/bulkhead-guest/lib.sh
+source /usr/lib/bulkhead-guest/helpers/storm.sh
+
+storm_pass 60 "${STORM_SECONDS:-600}" 20
