@@ -26,17 +26,29 @@ happens() {
   done
 }
 
+# shuffled WORD...: into SHUFFLED. Not in a subshell: that would draw from a copy of the sequence.
+shuffled() {
+  local i j word
+  SHUFFLED=("$@")
+  for ((i = $# - 1; i > 0; i--)); do
+    j=$((RANDOM % (i + 1)))
+    word=${SHUFFLED[i]} SHUFFLED[i]=${SHUFFLED[j]} SHUFFLED[j]=$word
+  done
+}
+
 # storm_rage SECONDS ACTION...: returns when it is over, or the load is, and everybody who was stopped goes on.
 storm_rage() {
-  local ends=$((SECONDS + $1)) action pause
+  local ends=$((SECONDS + $1)) action pause dealt=0
   shift
   RANDOM=$STORM_SEED
   say "seed $STORM_SEED"
   : >"$FILES/actions.txt"
   while [ "$SECONDS" -lt "$ends" ]; do
-    action=${*:$((1 + RANDOM % $#)):1}
+    # Dealt like cards, so that a short storm has every kind as well.
+    [ $((dealt % $#)) != 0 ] || shuffled "$@"
+    action=${SHUFFLED[dealt % $#]}
+    dealt=$((dealt + 1))
     "act_${action//-/_}" || noted "$action" "missed"
-    # Not in a subshell: that would draw from a copy of the sequence.
     pause=$((${STORM_PAUSE_MIN:-200} + RANDOM % (${STORM_PAUSE_MAX:-2000} - ${STORM_PAUSE_MIN:-200})))
     pause_ms "$pause"
     load_running storm || break # what it has found is told by whoever stops it

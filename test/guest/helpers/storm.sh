@@ -125,7 +125,7 @@ storm_table() {
   done
   for lun in "${FIO_LUNS[@]}"; do
     # Of a fio that was killed there is no report.
-    jq -r --arg lun "$lun" '.jobs[0] | "| \($lun) (fio) | \(.read.total_ios) | \(.write.total_ios) | \(.total_err) | " +
+    jq -r --arg lun "$lun" '.jobs[0] | "| \($lun) (fio) | \(.read.total_ios) | \(.write.total_ios) | \(.error) | " +
       "| \([.read.clat_ns.max, .write.clat_ns.max] | max / 1e6 | round) | |"' "$FILES/$lun.json" 2>/dev/null ||
       say "| $lun (fio) | no report ||||||"
   done
