@@ -16,14 +16,19 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <random>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "test/storm/caw_counter.h"
 #include "test/storm/device_load.h"
+#include "test/storm/scsi_counter.h"
 
 namespace bulkhead::storm {
 namespace {
+
+constexpr std::chrono::milliseconds kCounterPause{50};
 
 enum class Errors : std::uint8_t { Fail, Count };
 
@@ -35,9 +40,28 @@ struct Arguments {
   std::string json;
   bool allow_errors = false;
   bool buffered = false;
+  bool compare_and_write = false;
 };
 
 using Loads = std::vector<std::unique_ptr<DeviceLoad>>;
+
+// A device's counter, moved on by COMPARE AND WRITE until stop.
+struct Counting {
+  std::unique_ptr<ScsiCounterBlock> block;
+  CawReport report;
+  std::string wrong;
+
+  void run(const std::stop_token& stop, std::uint64_t run_number) {
+    CawCounter counter(*block, {.run = run_number, .block = block->lba()}, block->block_bytes());
+    std::optional<std::string> found = counter.begin();
+    while (!found && !stop.stop_requested()) {
+      found = counter.step();
+      std::this_thread::sleep_for(kCounterPause);
+    }
+    report = counter.report();
+    if (found) wrong = fmt::format("COMPARE AND WRITE: {}; last answer: {}\n", *found, block->last_answer());
+  }
+};
 
 nlohmann::json to_json(const LoadReport& report) {
   return {{"device", report.path},
@@ -98,11 +122,26 @@ int run(const Arguments& arguments) {
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   std::vector<LoadReport> reports(loads.size());
+  std::vector<Counting> counting;
+  if (arguments.compare_and_write) {
+    for (const std::string& device : arguments.devices) {
+      auto block = ScsiCounterBlock::open(device, (options.offset_kib + options.kib) * 1024);
+      if (!block) {
+        fmt::print(stderr, "tcmu-storm: {}\n", block.error().what);
+        return 2;
+      }
+      counting.push_back({.block = std::move(*block)});
+    }
+  }
   {
     std::vector<std::jthread> threads;
     threads.reserve(loads.size());
     for (std::size_t i = 0; i < loads.size(); ++i)
       threads.emplace_back([&, i] { reports[i] = loads[i]->run(); });
+    std::vector<std::jthread> counters;  // ended by their destructors, before the loads are waited for
+    counters.reserve(counting.size());
+    for (Counting& each : counting)
+      counters.emplace_back([&](const std::stop_token& stop) { each.run(stop, options.run); });
     wait_and_stop(loads, signals, arguments.seconds);
   }
   const Errors errors = arguments.allow_errors ? Errors::Count : Errors::Fail;
@@ -116,6 +155,18 @@ int run(const Arguments& arguments) {
     if (report.errors > 0)
       fmt::print(stderr, "tcmu-storm: {}: {} errors, first {}\n", report.path, report.errors,
                  report.first_error);
+  }
+  for (std::size_t i = 0; i < counting.size(); ++i) {
+    const CawReport& report = counting[i].report;
+    list[i]["compare_and_write"] = {{"done", report.done},
+                                    {"open", report.open},
+                                    {"open_and_happened", report.happened},
+                                    {"errors", report.errors}};
+    if (report.errors > 0 && errors == Errors::Fail) all_good = false;
+    if (counting[i].wrong.empty()) continue;
+    all_good = false;
+    list[i]["violation"] = counting[i].wrong;
+    fmt::print(stderr, "tcmu-storm: VIOLATION: {}: {}", arguments.devices[i], counting[i].wrong);
   }
   const nlohmann::json all{{"result", all_good ? "pass" : "fail"}, {"devices", list}};
   fmt::print("{}\n", all.dump(1));
@@ -163,6 +214,8 @@ int parse_and_run(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--json", arguments.json, "also write the report there");
   app.add_flag("--allow-errors", arguments.allow_errors, "count operations that fail, and go on");
+  app.add_flag("--compare-and-write", arguments.compare_and_write,
+               "also a counter behind what is used of each SCSI disk, moved on by that command");
   app.add_flag("--buffered", arguments.buffered,
                "through the page cache: for files where O_DIRECT does not work");
   try {
