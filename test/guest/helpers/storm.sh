@@ -75,7 +75,7 @@ checked_stop() { # checked_stop NAME: anything that is not as it should be fails
 
 loads_start() { # loads_start RATE [TCMU-STORM-OPTION...]: on all but the bystanders, so many operations a second each
   local lun
-  checked_start storm "${STORM_LUNS[*]}" --rate "$1" --depth 8 --kib 256 "${@:2}"
+  checked_start storm "${STORM_LUNS[*]}" --rate "$1" --depth 8 --kib 256 --compare-and-write "${@:2}"
   for lun in "${FIO_LUNS[@]}"; do load_start "$lun" "${DISK[$lun]}" --rate_iops="$1,$1"; done
   for lun in "${FIO_LUNS[@]}"; do load_flows "$lun" "${DISK[$lun]}"; done
 }
@@ -123,12 +123,16 @@ storm_table() {
     fi
     number=$((number + 1))
   done
+  [ ! -s "$FILES/storm.json" ] || jq -r '[.devices[].compare_and_write // empty] | if . == [] then empty else
+    "COMPARE AND WRITE: \(map(.done) | add) done, \(map(.open) | add) answered so that it was open, " +
+    "\(map(.open_and_happened) | add) of these had happened" end' "$FILES/storm.json" >"$FILES/caw.txt"
   for lun in "${FIO_LUNS[@]}"; do
     # Of a fio that was killed there is no report.
     jq -r --arg lun "$lun" '.jobs[0] | "| \($lun) (fio) | \(.read.total_ios) | \(.write.total_ios) | \(.error) | " +
       "| \([.read.clat_ns.max, .write.clat_ns.max] | max / 1e6 | round) | |"' "$FILES/$lun.json" 2>/dev/null ||
       say "| $lun (fio) | no report ||||||"
   done
+  cat "$FILES/caw.txt" 2>/dev/null || true
 }
 
 # The kernel's own log must not know of an error that an initiator got.

@@ -29,12 +29,17 @@ before() { # what deaths are measured against
   restarts=$(property s0 Restarts)
   died=$(events host-died .)
 }
-# died_as PATTERN: since before() the host has been ended once; everybody is told how, and commands are answered again.
+# died_as PATTERN [STARTS]: since before() the host has been ended once; everybody is told how, and commands are answered
+# again. STARTS: "more" hosts than one may have been started since, as the first could not begin.
 died_as() {
   wait_until 60 host_is_not s0 "$pid"
   wait_state s0 serving
   property_matches s0 LastExit "^$1\$" || die "LastExit is: $(property s0 LastExit), expected /$1/"
-  expect_eq "$(property s0 Restarts)" $((restarts + 1)) "Restarts after: $1"
+  if [ "${2:-}" = more ]; then
+    [ "$(property s0 Restarts)" -gt "$restarts" ] || die "Restarts does not count: $1"
+  else
+    expect_eq "$(property s0 Restarts)" $((restarts + 1)) "Restarts after: $1"
+  fi
   wait_until 10 events_over host-died "^$1\$" 0 || die "the bus carried no event host-died: $1"
   expect_eq "$(events host-died .)" $((died + 1)) "events host-died after: $1"
   # By its message id, as an alert would. Not as a match of journalctl's: that loses the first entry behind a cursor.
@@ -72,7 +77,8 @@ out_of_memory() {
   group=$(group_of s0)
   echo 4096 >"$group/memory.max" || true # the writer is told when even killing was not enough at once
   echo max >"$group/memory.max"
-  died_as "killed by SIGKILL"
+  # The next one may have been born under the limit and died of it before it was more than a copy of the supervisor.
+  died_as "killed by SIGKILL" more
   journalctl -q -k --no-pager -o cat --after-cursor="$JOURNAL_CURSOR" | grep -E "Memory cgroup out of memory: Killed process $pid \(tcmu:file/s0\)" ||
     die "it was not the kernel's OOM killer"
   echo -memory >"$SERVICE_GROUP/cgroup.subtree_control"
@@ -118,7 +124,7 @@ storm_make file
 object=$(device_object s0)
 bystander=$(host_pid c0)
 follow_events
-checked_start storm s0 --rate 50 --depth 4
+checked_start storm s0 --rate 50 --depth 4 --kib 256 --compare-and-write
 load_flows storm "${DISK[s0]}"
 by_signals
 with_its_group
