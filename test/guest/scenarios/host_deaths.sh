@@ -93,7 +93,7 @@ unable_to_start() {
   kill -KILL "$pid"
   # First it is tried again and again; at the fourth time the device counts as failed, and is tried further.
   wait_state s0 failed
-  property_matches s0 StateReason 'handler-host could not be executed|handler-host: Permission denied' ||
+  property_matches s0 StateReason 'handler-host .*: Permission denied' ||
     die "StateReason is: $(property s0 StateReason)"
   events_over open-failed . $((failures + 3)) || die "$(events open-failed .) events open-failed"
   load_running storm || die "the load has ended: $(cat "$FILES/storm.txt")"
