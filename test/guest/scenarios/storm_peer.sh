@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The storm against tcmu-runner 1.5.4 (handler qcow, raw files), for comparison: only its daemon is killed, and started again at
-# once, which its own unit would not do. Prints the same table; what the peer loses fails nothing here. STORM_SEED=N, STORM_SECONDS=N as for storm.
+# once, which its own unit would not do. Prints the same table; what the peer loses fails nothing here. STORM_SEED=N and
+# STORM_SECONDS=N as for storm.
 # run: by-name
 # boot: own
 # peer: tcmu-runner
