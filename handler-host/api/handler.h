@@ -30,7 +30,7 @@
 
 namespace bulkhead::handler {
 
-inline constexpr std::uint32_t kApiVersion = 2;
+inline constexpr std::uint32_t kApiVersion = 3;
 
 enum class IoStatus : std::uint8_t {
   Ok,
@@ -103,7 +103,7 @@ class Device {
   virtual void write(ByteOffset to, std::span<const std::byte> from, Durability durability, Io& io) = 0;
   // Everything answered before this call is on stable storage at done(). A failed flush means that unflushed
   // writes may be lost: it is reported to whoever asked, as HARDWARE ERROR / WRITE ERROR, and not tried
-  // again.
+  // again. Busy: nothing was tried, nothing is lost.
   virtual void flush(Io& io) = 0;
   // The content of the range is no longer needed. Reads as zeroes afterwards if geometry().discard_zeroes.
   virtual void discard(ByteOffset at, ByteCount length, Io& io) = 0;
@@ -130,6 +130,9 @@ class Device {
     static_cast<void>(space);
     io.done(IoStatus::NotSupported);
   }
+  // Writes that were answered are lost, and no flush() has failed for it yet: the next one would. The host
+  // hands it on to the next host, should it come to that. Asked for with every round of answers.
+  [[nodiscard]] virtual bool lost_writes() const { return false; }
 };
 
 enum class LogLevel : std::uint8_t { Error = 3, Warning = 4, Info = 6, Debug = 7 };  // syslog severities

@@ -89,6 +89,10 @@ std::int64_t attempt(int fd, const Operation& operation) {
 
 IoStatus status_of(Work work, int sys_errno) {
   const bool reading = work == Work::Read || work == Work::FindRun || work == Work::Space;
+  // Any other number is how some write back ended, whatever it says: "try again" or "not supported" would
+  // have it forgotten.
+  if (work == Work::Flush && sys_errno != ENOSPC && sys_errno != EDQUOT && sys_errno != EFBIG)
+    return IoStatus::WriteError;
   switch (sys_errno) {
     case ENOSPC:
     case EDQUOT:

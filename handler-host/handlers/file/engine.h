@@ -6,13 +6,17 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "handler-host/handlers/file/operation.h"
 
 namespace bulkhead::handler {
 
+// The kernel was not asked. Of an errno one can't know: to a flush every one of them is a loss.
+inline constexpr std::int64_t kNeverStarted = std::numeric_limits<std::int64_t>::min();
+
 // Told on the loop thread, from kick() or later, once per start(). `result`: bytes moved by this attempt (0
-// for what moves none), or -errno. May start() again.
+// for what moves none), or -errno, or kNeverStarted. May start() again.
 class Finisher {
  public:
   virtual void finished(Operation& operation, std::int64_t result) noexcept = 0;

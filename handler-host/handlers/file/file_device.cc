@@ -110,7 +110,7 @@ Result<> FileDevice::resize(ByteCount size) {
 
 Result<> FileDevice::close() {
   if (config_.read_only) return {};
-  if (loss_untold_)
+  if (losses_.untold())
     return fail(Cause::Backend, EIO,
                 fmt::format("{}: an earlier write back failed; what was written before may be lost",
                             shown(config_.path)));

@@ -13,7 +13,9 @@
 #include "handler-host/handlers/file/config.h"
 #include "handler-host/handlers/file/discard.h"
 #include "handler-host/handlers/file/engine.h"
+#include "handler-host/handlers/file/losses.h"
 #include "handler-host/handlers/file/operation.h"
+#include "handler-host/handlers/file/sync_order.h"
 
 namespace bulkhead::handler {
 
@@ -31,6 +33,7 @@ class FileDevice final : public Device, private Finisher {
   [[nodiscard]] Result<> close() override;
   void provisioning(ByteOffset from, ByteCount length, Run& run, Io& io) override;
   void space(Space& space, Io& io) override;
+  [[nodiscard]] bool lost_writes() const override { return losses_.untold(); }
 
  private:
   FileDevice(Services& services, FileConfig config, Backing backing, ByteCount size,
@@ -38,8 +41,14 @@ class FileDevice final : public Device, private Finisher {
   [[nodiscard]] Result<> start_engine();
 
   [[nodiscard]] Operation& prepare(Work work, std::uint64_t offset, std::uint64_t length, Io& io);
+  // Of a change: whether it has to be durable when it is answered.
+  void must_last(Operation& operation, Durability durability);
   void start(Operation& operation);
   void finished(Operation& operation, std::int64_t result) noexcept override;
+  void failed(Operation& operation, int number);
+  // Answers what only waited for the results of others.
+  void settle();
+  void repeat(Operation& operation);
   void finish(Operation& operation, IoStatus status);
   // What the rest of a short read or write comes to: nullopt: try it; else the answer.
   [[nodiscard]] std::optional<IoStatus> continue_transfer(Operation& operation, std::uint64_t moved);
@@ -47,7 +56,6 @@ class FileDevice final : public Device, private Finisher {
   [[nodiscard]] bool try_another_zeroing(Operation& operation, int number);
   // A block that is mapped in part is mapped.
   void round_to_blocks(Run& run) const;
-  void remember_loss(const Operation& operation, IoStatus status);
   void report_failure(const Operation& operation, int number);
   void report_end(std::uint64_t end);
 
@@ -78,13 +86,8 @@ class FileDevice final : public Device, private Finisher {
   bool turn_open_ = false;   // end_turn() is posted
   bool size_fresh_ = false;  // backing_.bytes was asked for in this turn
   bool deletion_told_ = false;
-  // The kernel tells a failed write back once, to whichever flush or durable write comes first; all flushes
-  // that it concerns must fail.
-  std::uint64_t losses_ = 0;
-  IoStatus loss_ = IoStatus::WriteError;  // how the last one ended: WriteError or NoSpace
-  bool loss_untold_ = false;              // it was told to a durable write; the next flush fails in its place
-  std::uint64_t cached_writes_ = 0;       // answered
-  std::uint64_t flushed_writes_ = 0;      // those of them that a flush made durable
+  SyncOrder order_;
+  Losses losses_;
 };
 
 }  // namespace bulkhead::handler

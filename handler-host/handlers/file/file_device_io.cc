@@ -39,10 +39,6 @@ std::string_view name_of(Work work) {
   return "work";
 }
 
-bool is_transfer(Work work) {
-  return work == Work::Read || work == Work::Write;
-}
-
 }  // namespace
 
 void FileDevice::read(ByteOffset from, std::span<std::byte> into, Io& io) {
@@ -59,8 +55,8 @@ void FileDevice::write(ByteOffset to, std::span<const std::byte> from, Durabilit
   Operation& operation = prepare(Work::Write, to.value, from.size(), io);
   // Only ever read from: see Operation::at.
   operation.at = const_cast<std::byte*>(from.data());
-  operation.durability = config_.write_cache ? durability : Durability::Durable;
   if (!bounce_if_needed(operation)) return finish(operation, IoStatus::Busy);
+  must_last(operation, durability);
   services_.count(direct_alignment_ != 0 ? "direct_writes" : "cached_writes", 1);
   start(operation);
 }
@@ -69,11 +65,13 @@ void FileDevice::flush(Io& io) {
   if (config_.read_only) return io.done(IoStatus::Ok);
   services_.count("flushes", 1);
   Operation& operation = prepare(Work::Flush, 0, 0, io);
-  operation.losses = losses_;
-  operation.cached_writes = cached_writes_;
-  if (!std::exchange(loss_untold_, false)) return start(operation);
-  report_failure(operation, loss_ == IoStatus::NoSpace ? ENOSPC : EIO);
-  finish(operation, loss_);
+  if (losses_.fails_flush()) {
+    report_failure(operation, losses_.how() == IoStatus::NoSpace ? ENOSPC : EIO);
+    return finish(operation, losses_.how());
+  }
+  operation.answered = losses_.answered();
+  order_.begin(operation);
+  start(operation);
 }
 
 void FileDevice::discard(ByteOffset at, ByteCount length, Io& io) {
@@ -82,7 +80,9 @@ void FileDevice::discard(ByteOffset at, ByteCount length, Io& io) {
   if (!still_reaches(at.value + length.value, io)) return;
   const bool file = backing_.kind == BackingKind::RegularFile;
   services_.count(file ? "punched_bytes" : "discarded_bytes", length.value);
-  start(prepare(file ? Work::Punch : Work::Discard, at.value, length.value, io));
+  Operation& operation = prepare(file ? Work::Punch : Work::Discard, at.value, length.value, io);
+  operation.write_number = losses_.write_begins();
+  start(operation);
 }
 
 void FileDevice::write_zeroes(ByteOffset at, ByteCount length, Durability durability, Io& io) {
@@ -91,7 +91,7 @@ void FileDevice::write_zeroes(ByteOffset at, ByteCount length, Durability durabi
   if (!still_reaches(at.value + length.value, io)) return;
   services_.count("zeroed_bytes", length.value);
   Operation& operation = prepare(zeroing_, at.value, length.value, io);
-  operation.durability = config_.write_cache ? durability : Durability::Durable;
+  must_last(operation, durability);
   start(operation);
 }
 
@@ -119,43 +119,19 @@ Operation& FileDevice::prepare(Work work, std::uint64_t offset, std::uint64_t le
   return operation;
 }
 
+void FileDevice::must_last(Operation& operation, Durability durability) {
+  operation.durability = config_.write_cache ? durability : Durability::Durable;
+  operation.asked = operation.work;
+  operation.all = operation.left;
+  if (operation.durability == Durability::Durable)
+    order_.begin(operation);
+  else
+    operation.write_number = losses_.write_begins();
+}
+
 void FileDevice::start(Operation& operation) {
   (needs_thread(operation.work) ? blocking_ : engine_)->start(operation);
   open_turn();
-}
-
-void FileDevice::finished(Operation& operation, std::int64_t result) noexcept {
-  if (result == -EINTR) return start(operation);
-  if (result < 0) {
-    const int number = static_cast<int>(-result);
-    if (try_another_zeroing(operation, number)) return start(operation);
-    report_failure(operation, number);
-    const IoStatus status = status_of(operation.work, number);
-    remember_loss(operation, status);
-    return finish(operation, status);
-  }
-  const auto moved = static_cast<std::uint64_t>(result);
-  if (is_transfer(operation.work) && moved < operation.left) {
-    const std::optional<IoStatus> answer = continue_transfer(operation, moved);
-    return answer ? finish(operation, *answer) : start(operation);
-  }
-  if (operation.work == Work::FindRun) round_to_blocks(*operation.run);
-  if (operation.durability == Durability::Durable && !is_transfer(operation.work)) {
-    // fallocate() has no durable form.
-    operation.work = Work::Flush;
-    operation.durability = Durability::Cached;
-    operation.makes_durable = true;
-    return start(operation);
-  }
-  if (operation.work == Work::Flush && !operation.makes_durable) {
-    if (operation.losses != losses_) {
-      loss_untold_ = false;
-      return finish(operation, loss_);
-    }
-    flushed_writes_ = operation.cached_writes;
-  }
-  if (operation.work == Work::Write && operation.durability == Durability::Cached) ++cached_writes_;
-  finish(operation, IoStatus::Ok);
 }
 
 void FileDevice::round_to_blocks(Run& run) const {
@@ -164,21 +140,6 @@ void FileDevice::round_to_blocks(Run& run) const {
     run.length.value -= part;
   else if (part != 0)
     run = {Provisioning::Mapped, {run.length.value - part + block_bytes_}};
-}
-
-void FileDevice::remember_loss(const Operation& operation, IoStatus status) {
-  if (status != IoStatus::WriteError && status != IoStatus::NoSpace) return;
-  // A write back finds no room either (NFS, a thin volume below, quota). But what a durable write was told is
-  // most often that there is none for itself: with nothing in the cache to lose, that is all.
-  if (status == IoStatus::NoSpace && operation.work != Work::Flush &&
-      (direct_alignment_ != 0 || cached_writes_ == flushed_writes_))
-    return;
-  const bool asked_for = operation.work == Work::Flush && !operation.makes_durable;
-  const bool durable = operation.makes_durable || operation.durability == Durability::Durable;
-  if (!asked_for && !durable) return;
-  ++losses_;
-  loss_ = status;
-  if (durable) loss_untold_ = true;
 }
 
 std::optional<IoStatus> FileDevice::continue_transfer(Operation& operation, std::uint64_t moved) {
@@ -241,6 +202,7 @@ void FileDevice::finish(Operation& operation, IoStatus status) {
       std::memcpy(operation.bounced_for, operation.bounce, operation.bounced_bytes);
     std::free(operation.bounce);
   }
+  if (operation.write_number != 0) losses_.write_ended(operation.write_number);
   Io& io = *operation.io;
   // First: done() may well ask for the next one.
   pool_.give_back(operation);

@@ -26,6 +26,17 @@ enum class Work : std::uint8_t {
   return work == Work::Discard || work == Work::FindRun || work == Work::Space;
 }
 
+struct Operation;
+
+// SyncOrder's own.
+struct SyncPlace {
+  std::uint64_t number = 0;           // in the order of starts; 0: it makes nothing durable
+  std::uint64_t failures_before = 0;  // known when it began
+  std::uint64_t waits_for = 0;        // all up to this number must end before it can be answered
+  Operation* before = nullptr;
+  Operation* after = nullptr;
+};
+
 // offset, at and left tell what remains; an attempt may do less than all of it.
 struct Operation {
   Work work = Work::Read;
@@ -37,12 +48,16 @@ struct Operation {
   std::byte* bounce = nullptr;       // aligned stand-in for a buffer that O_DIRECT can't take
   std::byte* bounced_for = nullptr;  // where a read's bounce has to go
   std::uint64_t bounced_bytes = 0;
-  std::uint64_t losses = 0;         // FileDevice's, when a flush began
-  std::uint64_t cached_writes = 0;  // likewise
-  bool makes_durable = false;       // a Flush that ends a durable write, not one that was asked for
-  Run* run = nullptr;               // FindRun's answer: in bytes, not rounded to blocks
-  Space* space = nullptr;           // Space's
-  std::int64_t result = 0;          // engine's own: bytes moved, or -errno
+  SyncPlace sync;
+  std::uint64_t answered = 0;      // what a flush has to make durable (losses.h)
+  std::uint64_t write_number = 0;  // of a change that need not be durable (losses.h); 0: it is none
+  bool makes_durable = false;      // a Flush that ends a durable write, not one that was asked for
+  Work asked = Work::Read;         // of what may have to be repeated: as it was at first
+  std::uint64_t all = 0;
+  std::uint8_t repeats = 0;
+  Run* run = nullptr;       // FindRun's answer: in bytes, not rounded to blocks
+  Space* space = nullptr;   // Space's
+  std::int64_t result = 0;  // engine's own: bytes moved, or -errno
   Operation* next = nullptr;
 };
 

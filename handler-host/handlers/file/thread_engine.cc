@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include <cerrno>
 #include <system_error>
 
 #include "handler-host/handlers/file/attempt.h"
@@ -37,7 +36,7 @@ bool ThreadEngine::add_thread() {
 void ThreadEngine::kick() {
   while (Operation* operation = queued_.pop()) {
     if (under_way_ >= threads_.size() && !add_thread()) {
-      finisher_.finished(*operation, -EAGAIN);
+      finisher_.finished(*operation, kNeverStarted);
       continue;
     }
     ++under_way_;
