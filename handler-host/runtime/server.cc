@@ -63,6 +63,7 @@ void Server::serve_round() {
   parts_.loop.run_posted();
   tell_changed_facts();
   parts_.channel.publish();
+  if (parts_.unit.answers_are_out()) tell_changed_facts();
   if (phase_ != before) return;  // by work posted: the end wants a round of its own before any sleep
   if (!any) {
     rounds_without_poll_ = 0;
@@ -192,6 +193,8 @@ ExitCode Server::close_device() {
   parts_.channel.publish();
   if (phase_ == Phase::SupervisorGone) ::alarm(kLastFlushSeconds);
   Result<> closed = parts_.device.close();
+  if (!closed) parts_.unit.writes_lost();
+  tell_changed_facts();
   if (phase_ == Phase::Closing)
     answer(close_id_, closed);
   else if (!closed)

@@ -22,6 +22,7 @@ void CacheSwitch::granted() noexcept {
 }
 
 void CacheSwitch::done(handler::IoStatus status) noexcept {
+  unit_.lost_writes().flush_ended(status, false);
   Result<> result;
   if (status != handler::IoStatus::Ok && status != handler::IoStatus::NotSupported) {
     unit_.set_write_cache(was_on_);

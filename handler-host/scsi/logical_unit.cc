@@ -51,6 +51,12 @@ LogicalUnit::State LogicalUnit::state() const {
 void LogicalUnit::restore(std::span<const std::uint8_t> state) {
   impl_->unit.restore(state);
 }
+bool LogicalUnit::answers_are_out() {
+  return impl_->unit.lost_writes().answers_are_out();
+}
+void LogicalUnit::writes_lost() {
+  impl_->unit.lost_writes().owe();
+}
 void LogicalUnit::wind_down() {
   impl_->unit.medium_job().stop();
 }

@@ -104,6 +104,11 @@ class LogicalUnit {
   [[nodiscard]] State state() const;
   // From the last host, before the first command. Empty: there was none.
   void restore(std::span<const std::uint8_t> state);
+  // Whatever was answered so far is where no death of this host can take it back. True: state() may have
+  // changed by it.
+  bool answers_are_out();
+  // Closing the device failed: writes that were answered may be lost.
+  void writes_lost();
   // This host is about to close the device: what works in the background stops soon, and goes on in the next.
   void wind_down();
 

@@ -46,6 +46,7 @@ Flow Task::dispatch() {
 void Task::done(IoStatus status) noexcept {
   BULKHEAD_CHECK(pending_);  // a handler that ends an operation twice
   pending_ = job_awaited_ = false;
+  if (flushing_) unit_->lost_writes().flush_ended(status, asks_whether_safe());
   outcome_ = status;
   if (driving_) return;  // within the call that started it: settle() goes on
   driving_ = true;
@@ -105,8 +106,19 @@ Flow Task::discard(ByteOffset at, ByteCount length, Step next) {
 Flow Task::flush(Step next) {
   expect(next);
   flushing_ = true;
-  unit_->device().flush(*this);
+  // Not tried: whatever it came to, writes of before are lost.
+  if (asks_whether_safe() && unit_->lost_writes().take())
+    done(IoStatus::WriteError);
+  else
+    unit_->device().flush(*this);
   return Flow::Started;
+}
+
+// SYNCHRONIZE CACHE, and START STOP UNIT, which is only here to flush. An initiator that asks for something
+// else takes the error for that thing's.
+bool Task::asks_whether_safe() const {
+  constexpr std::uint8_t kStartStopUnit = 0x1b;
+  return kOpcodeFacts[row_->opcode].kind == CommandKind::Flush || row_->opcode == kStartStopUnit;
 }
 
 Flow Task::find_run(ByteOffset from, ByteCount length, Step next) {
@@ -240,20 +252,31 @@ bool Task::abort() {
   return true;
 }
 
+// Where a command of one block fails, it fails there. Of more blocks the first bad one is not known, nor may
+// it be told: Linux takes those before it for read (sd_completed_bytes()), but the kernel hands over no data
+// with CHECK CONDITION.
+std::optional<std::uint64_t> Task::failed_block() const {
+  const CommandKind kind = kOpcodeFacts[row_->opcode].kind;
+  if (kind != CommandKind::Read && kind != CommandKind::Write) return std::nullopt;
+  const Extent extent = extent_of(cdb_, row_->cdb_bytes());
+  if (extent.count.value != 1) return std::nullopt;
+  return extent.first.value;
+}
+
 // handler-host/api/handler.h says what each status means.
 Sense Task::sense_of(IoStatus status, Access operation) const {
   const bool reading = operation == Access::Reads;
   const CommandKind kind = kOpcodeFacts[row_->opcode].kind;
   switch (status) {
     case IoStatus::ReadError:
-      return {SenseKey::MediumError, asc::kUnrecoveredReadError};
+      return {SenseKey::MediumError, asc::kUnrecoveredReadError, failed_block()};
     case IoStatus::WriteError:
       // Earlier writes are lost. A MEDIUM ERROR would be tried again (Linux: scsi_check_sense()), and the
       // second flush, which has nothing left to write, would succeed.
       if (flushing_) return {SenseKey::HardwareError, asc::kWriteError};
-      return {SenseKey::MediumError, asc::kWriteError};
+      return {SenseKey::MediumError, asc::kWriteError, failed_block()};
     case IoStatus::BeyondEnd:
-      return {SenseKey::MediumError, reading ? asc::kUnrecoveredReadError : asc::kWriteError};
+      return {SenseKey::MediumError, reading ? asc::kUnrecoveredReadError : asc::kWriteError, failed_block()};
     case IoStatus::NoSpace:
       return {SenseKey::DataProtect, asc::kSpaceAllocationFailed};
     case IoStatus::WriteProtected:

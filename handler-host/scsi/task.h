@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "base/quantity.h"
@@ -118,6 +119,8 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   void settle(Flow flow);
   void expect(Step next);
   Flow hold_off(RangeLock::Mode mode, BlockRange blocks, Step next);
+  [[nodiscard]] bool asks_whether_safe() const;
+  [[nodiscard]] std::optional<std::uint64_t> failed_block() const;
   [[nodiscard]] bool expect_within(ByteOffset at, std::uint64_t bytes, Step next);
   Flow finish(const Reply& reply);
   void let_go();

@@ -120,6 +120,7 @@ LogicalUnit::State Unit::state() const {
                           .mode_parameters_changed = attentions_.has(Condition::ModeParametersChanged),
                           .descriptor_sense = sense_format_ == SenseFormat::Descriptor,
                           .software_write_protect = software_write_protect_,
+                          .lost_writes = lost_writes_.debt() || device_.lost_writes(),
                           .size_bytes = parameters_.size.value,
                           .config_hash = config_hash_,
                           .job = medium_job_.record()});
@@ -137,6 +138,7 @@ void Unit::restore(std::span<const std::uint8_t> bytes) {
   if (state->mode_parameters_changed) attentions_.establish(Condition::ModeParametersChanged);
   sense_format_ = state->descriptor_sense ? SenseFormat::Descriptor : SenseFormat::Fixed;
   software_write_protect_ = state->software_write_protect;
+  if (state->lost_writes) lost_writes_.owe();
   const bool same_medium = state->config_hash == config_hash_;
   const bool whole_blocks = state->job.bytes_done % parameters_.block_bytes == 0;
   if (same_medium && whole_blocks)

@@ -21,6 +21,7 @@
 #include "handler-host/scsi/copy/rod_tokens.h"
 #include "handler-host/scsi/device_type.h"
 #include "handler-host/scsi/logical_unit.h"
+#include "handler-host/scsi/lost_writes.h"
 #include "handler-host/scsi/medium/medium_job.h"
 #include "handler-host/scsi/range_lock.h"
 #include "handler-host/scsi/report/error_counters.h"
@@ -107,6 +108,9 @@ class Unit {
     return force_unit_access || !write_cache() ? handler::Durability::Durable : handler::Durability::Cached;
   }
 
+  // Writes that are lost, and no initiator knows.
+  [[nodiscard]] LostWrites& lost_writes() { return lost_writes_; }
+
   // The condition that the next command reports.
   [[nodiscard]] std::optional<Sense> unit_attention() const { return attentions_.first(); }
   void clear_unit_attention() { attentions_.clear_first(); }
@@ -186,6 +190,7 @@ class Unit {
   bool commanded_ = false;  // there was a command: an initiator may have seen the mode pages
 
   ErrorCounters errors_;
+  LostWrites lost_writes_;
 
   RangeLock blocks_;
   RangeLock atomic_lock_;

@@ -12,6 +12,7 @@ constexpr std::uint8_t kCapacityChanged = 0x01;  // of byte 1
 constexpr std::uint8_t kModeParametersChanged = 0x02;
 constexpr std::uint8_t kDescriptorSense = 0x04;
 constexpr std::uint8_t kSoftwareWriteProtect = 0x08;
+constexpr std::uint8_t kLostWrites = 0x10;
 constexpr std::uint8_t kInvert = 0x01;  // of byte 7
 constexpr std::uint8_t kUnrestrictedExit = 0x02;
 constexpr std::uint8_t kMostPasses = 31;  // OVERWRITE COUNT has 5 bits
@@ -53,7 +54,8 @@ LogicalUnit::State encode(const UnitState& state) {
   out[1] = static_cast<std::uint8_t>((state.capacity_changed ? kCapacityChanged : 0) |
                                      (state.mode_parameters_changed ? kModeParametersChanged : 0) |
                                      (state.descriptor_sense ? kDescriptorSense : 0) |
-                                     (state.software_write_protect ? kSoftwareWriteProtect : 0));
+                                     (state.software_write_protect ? kSoftwareWriteProtect : 0) |
+                                     (state.lost_writes ? kLostWrites : 0));
   put_be64(out.subspan<16, 8>(), state.size_bytes);
   put_be64(out.subspan<24, 8>(), state.config_hash);
   if (job.phase == MediumRecord::Phase::Idle) return bytes;
@@ -78,6 +80,7 @@ std::optional<UnitState> decode_unit_state(std::span<const std::uint8_t> given) 
   state.mode_parameters_changed = (bytes[1] & kModeParametersChanged) != 0;
   state.descriptor_sense = (bytes[1] & kDescriptorSense) != 0;
   state.software_write_protect = (bytes[1] & kSoftwareWriteProtect) != 0;
+  state.lost_writes = (bytes[1] & kLostWrites) != 0;
   state.size_bytes = be64(bytes.subspan<16, 8>());
   state.config_hash = be64(bytes.subspan<24, 8>());
   state.job = decode_job(bytes);

@@ -3,7 +3,8 @@
 //
 // The layout, version 1; big-endian, 64 bytes; what is not named is 0, and free for later:
 //    0 version | 1 flags: bit 0 CAPACITY DATA HAS CHANGED and bit 1 MODE PARAMETERS CHANGED are to be
-//      reported, bit 2 D_SENSE, bit 3 SWP
+//      reported, bit 2 D_SENSE, bit 3 SWP, bit 4 writes that were answered are lost, and no flush
+//      has failed for it yet (lost_writes.h)
 //    4 purpose | 5 phase | 6 method | 7 flags: bit 0 invert, bit 1 AUSE | 8 passes | 9 passes done |
 //   10 length of the pattern                                      (these and those below: MediumRecord)
 //   16 size of the LUN in bytes (8) | 24 hash of the config string (8) | 32 bytes done (8) | 40 pattern (24)
@@ -27,6 +28,7 @@ struct UnitState {
   bool mode_parameters_changed = false;
   bool descriptor_sense = false;        // D_SENSE and SWP of the Control mode page: nobody tells an initiator
   bool software_write_protect = false;  // that another host serves its LUN now
+  bool lost_writes = false;
   std::uint64_t size_bytes = 0;
   std::uint64_t config_hash = 0;  // a job must not go on with another medium
   MediumRecord job;

@@ -47,6 +47,7 @@ class MemoryDevice final : public handler::Device {
   [[nodiscard]] Result<> close() override { return {}; }
   void provisioning(ByteOffset from, ByteCount length, handler::Run& run, handler::Io& io) override;
   void space(handler::Space& space, handler::Io& io) override;
+  [[nodiscard]] bool lost_writes() const override { return lost; }
 
   // The medium, and all that was asked for, in order.
   std::vector<std::byte> bytes;
@@ -58,6 +59,8 @@ class MemoryDevice final : public handler::Device {
   std::uint64_t longest_run = UINT64_MAX;  // of provisioning(), in bytes
   // What space() tells; nothing: NotSupported, and the question is not written down.
   std::optional<handler::Space> room;
+
+  bool lost = false;  // what lost_writes() tells
 
   // Called when an operation begins.
   std::function<void(const Op&)> on_begin;
