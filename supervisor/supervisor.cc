@@ -194,8 +194,15 @@ awaitable<void> Supervisor::stop(int exit_code) {
   sd_notify(0, "STOPPING=1\nSTATUS=Finishing the commands in flight");
   bus_.stop();
   co_await manager_.stop();
-  // The process ends without destructors; whoever still waits in the kernel must not wait for us.
+  // The process ends without destructors; whoever still waits in the kernel must not wait for us. At a stop
+  // that was asked for nobody may come for long: no new wait begins, and those whose event nobody will read
+  // any more end too.
+  const Result<> alone = exit_code == 0 ? link_.wait_no_more() : Result<>();
   link_.close();
+  if (!alone) log(Level::Warning, {.message_id = kMsgKernelInterface}, alone.error().what);
+  if (exit_code == 0 && alone && kernel_lacks_.empty())
+    if (auto ended = end_pending_netlink_waits(root_); !ended)
+      log(Level::Warning, {.message_id = kMsgKernelInterface}, ended.error().what);
   io_.stop();
 }
 

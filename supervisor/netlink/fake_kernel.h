@@ -81,7 +81,12 @@ class FakePort final : public TcmUserPort {
   Result<> attach() override {
     ++attached;
     if (attach_result) family_ = kTestFamily;
+    replies_wanted = true;
     return attach_result;
+  }
+  Result<> wait_no_more() override {
+    replies_wanted = false;
+    return {};
   }
   std::uint16_t family() const override { return family_; }
   int fd() const override { return ready_.get(); }
@@ -111,6 +116,7 @@ class FakePort final : public TcmUserPort {
   void break_down() { enqueue(fail(Cause::Backend, EBADF, "broken")); }
 
   int attached = 0;
+  bool replies_wanted = false;
   Result<> attach_result;
   int refuse_sends = 0;
   Error send_error{Cause::Exhausted, ENOBUFS, "no room"};

@@ -50,6 +50,8 @@ class KernelLink {
   [[nodiscard]] bool owes() const { return desk_->owes(); }
   // After end_pending_netlink_waits(): what was owed is void, a reply could meet another wait.
   void forget_owed() { desk_->forget(); }
+  // Before the end, if nobody comes next: TcmUserPort::wait_no_more(). What is owed stays owed.
+  [[nodiscard]] Result<> wait_no_more() { return port_->wait_no_more(); }
   // At the end: answers what is owed with EIO, sends nothing later.
   void close() { desk_->close(); }
 

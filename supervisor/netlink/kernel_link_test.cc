@@ -154,6 +154,13 @@ TEST_F(KernelLinkTest, DatagramsOfGarbageAreSurvived) {
   EXPECT_EQ(announced(0).event.device_id, 4u);
 }
 
+TEST_F(KernelLinkTest, AfterAStopTheKernelWaitsForNobody) {
+  ASSERT_EQ(link_->start(), true);
+  EXPECT_TRUE(kernel_->replies_wanted);
+  EXPECT_TRUE(link_->wait_no_more());
+  EXPECT_FALSE(kernel_->replies_wanted);
+}
+
 TEST_F(KernelLinkTest, EventNobodyTookIsAnsweredWhenTheLinkGoes) {
   ASSERT_EQ(link_->start(), true);
   kernel_->deliver(device_message(TCMU_CMD_ADDED_DEVICE, kName, 4));
@@ -162,6 +169,7 @@ TEST_F(KernelLinkTest, EventNobodyTookIsAnsweredWhenTheLinkGoes) {
   struct Recorder final : TcmUserPort {
     explicit Recorder(std::vector<SentReply>& into) : into_(into) {}
     Result<> attach() override { return {}; }
+    Result<> wait_no_more() override { return {}; }
     std::uint16_t family() const override { return kTestFamily; }
     int fd() const override { return ready_.get(); }
     Result<std::optional<std::vector<std::byte>>> receive() override { return std::nullopt; }

@@ -64,19 +64,20 @@ std::uint8_t done_command(EventKind kind) {
 
 // On a socket of its own: an event that came in between would be lost in libnl's wait for the
 // acknowledgement.
-Result<> set_features(int family) {
+Result<> set_features(int family, bool replies) {
   Result<NlSocket> socket = connect();
   if (!socket) return std::unexpected(std::move(socket.error()));
   NlMessage message(::nlmsg_alloc());
   if (!message ||
       ::genlmsg_put(message.get(), NL_AUTO_PORT, NL_AUTO_SEQ, family, 0, 0, TCMU_CMD_SET_FEATURES, 2) ==
           nullptr ||
-      ::nla_put_u8(message.get(), TCMU_ATTR_SUPP_KERN_CMD_REPLY, 1) < 0)
+      ::nla_put_u8(message.get(), TCMU_ATTR_SUPP_KERN_CMD_REPLY, replies ? 1 : 0) < 0)
     return fail(Cause::Exhausted, ENOMEM, "make a SET_FEATURES message");
   const int result = ::nl_send_sync(socket->get(), message.release());  // takes the message, sent or not
   // A kernel that has no such command never waits for replies either.
   if (result < 0 && result != -NLE_OPNOTSUPP)
-    return netlink_error(result, "tell the kernel to wait for replies");
+    return netlink_error(
+        result, replies ? "tell the kernel to wait for replies" : "tell the kernel to wait for no replies");
   return {};
 }
 
@@ -96,9 +97,14 @@ class GenlPort final : public TcmUserPort {
     if (group < 0) return netlink_error(group, "find the group of TCM-USER");
     const int joined = ::nl_socket_add_membership(socket_.get(), group);
     if (joined < 0) return netlink_error(joined, "join the group of TCM-USER");
-    Result<> features = set_features(family);
+    Result<> features = set_features(family, true);
     if (features) family_ = static_cast<std::uint16_t>(family);
     return features;
+  }
+
+  Result<> wait_no_more() override {
+    if (family_ == 0) return {};
+    return set_features(family_, false);
   }
 
   std::uint16_t family() const override { return family_; }

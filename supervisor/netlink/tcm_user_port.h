@@ -22,6 +22,10 @@ class TcmUserPort {
   // Finds the family, joins its group, asks the kernel to wait for replies. May be done again, e.g. after the
   // module was loaded anew. Errors: NotFound when the module is not loaded; Denied without CAP_NET_ADMIN.
   [[nodiscard]] virtual Result<> attach() = 0;
+  // Takes that back, for the time in which nobody serves: whoever makes, changes or removes a device then
+  // would wait for ever, and could not even be killed. A device made meanwhile is never waited for. Nothing
+  // if not attached.
+  [[nodiscard]] virtual Result<> wait_no_more() = 0;
   // What the family resolved to; 0 while not attached.
   [[nodiscard]] virtual std::uint16_t family() const = 0;
 
