@@ -18,7 +18,8 @@ value() { sed -n "s/^$2=//p" "$1"; }
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 sed -e 's|^ExecStart=.*|ExecStart=/bin/true|' -e '/^Documentation=/d' "$unit" > "$scratch/tcmu-supervisor.service"
-complaints=$(systemd-analyze verify --man=no "$scratch/tcmu-supervisor.service" 2>&1 | grep -F tcmu-supervisor || true)
+sed -e 's|^ExecStop=[^ ]*|ExecStop=/bin/true|' -e '/^Documentation=/d' units/tcmu-own-disks.service >"$scratch/tcmu-own-disks.service"
+complaints=$(systemd-analyze verify --man=no "$scratch"/*.service 2>&1 | grep -F tcmu- || true)
 [ -z "$complaints" ] || fail "systemd-analyze verify: $complaints"
 
 [ "$(value "$unit" BusName)" = "$(value "$activation" Name)" ] || fail "unit and activation file name two services"
@@ -38,5 +39,8 @@ store=$(value "$unit" FileDescriptorStoreMax)
 [ "$(value "$unit" RestartSec)" = 100ms ] || fail "commands would wait for the next supervisor longer than needed"
 [ "$(value "$unit" StartLimitIntervalSec)" = 0 ] || fail "a supervisor that crashes often would not be started again"
 [ "$(value "$unit" RestartPreventExitStatus)" = 2 ] || fail "a wrong command line would be tried for ever"
+
+grep -q '^After=tcmu-supervisor.service rtslib-fb-targetctl.service' units/tcmu-own-disks.service ||
+    fail "this machine's own disks would lose their server before they are taken down"
 
 exit $((failures != 0))
