@@ -32,7 +32,8 @@ our_disks() {
   for link in "$LOOPBACK"/*/tpgt_*/lun/lun_*/*; do
     [ -L "$link" ] || continue
     device=$(readlink -f "$link")
-    [[ $device == "$CORE"/user_*/* ]] && ours "$device" || continue
+    [[ $device == "$CORE"/user_*/* ]] || continue
+    ours "$device" || continue
     lun=${link%/*} tpg=${link%/lun/*}
     for place in /sys/bus/scsi/devices/"$(cat "$tpg/address")":"${lun##*/lun_}"/block/*; do
       [ ! -d "$place" ] || say "${place##*/} $device"
@@ -66,7 +67,7 @@ let_go() { # let_go DISK: true when nothing uses it any more
 }
 
 main() {
-  local disk device ends dead=no
+  local disk device cache ends dead=no
   local -A found=()
   if [ "${1:-}" = --if-shutting-down ] && [ "$(systemctl is-system-running 2>/dev/null)" != stopping ]; then return 0; fi
   while read -r disk device; do found[$disk]=$device; done < <(our_disks)
@@ -77,6 +78,8 @@ main() {
     [ $dead = yes ] || continue
     say "nobody serves /dev/$disk: what was not flushed to it is lost"
     echo offline >"/sys/block/$disk/device/state"
+    # Deleted, it counts as online again and is flushed after all, unless it has nothing to flush.
+    for cache in "/sys/block/$disk/device/scsi_disk"/*/cache_type; do echo "temporary write through" >"$cache"; done
     # What waits in the ring for an answer gets BUSY, and then finds the disk offline.
     echo 1 >"${found[$disk]}/action/block_dev"
     echo 1 >"${found[$disk]}/action/reset_ring"
