@@ -78,7 +78,10 @@ case $PHASE in
     timed "killed: targetctl clear" targetctl clear
     systemctl unmask --runtime --quiet "$SUPERVISOR"
     start_supervisor
-    timed "served: targetctl restore" targetctl restore
+    # The guest has it masked.
+    systemctl unmask --quiet rtslib-fb-targetctl.service
+    systemctl enable --quiet "$SUPERVISOR" rtslib-fb-targetctl.service
+    timed "served: targetctl restore" systemctl start rtslib-fb-targetctl.service
     both_serve
     disk=$(loopback_lun d0)
     targetctl save >/dev/null
@@ -86,10 +89,6 @@ case $PHASE in
     expect_eq "$(cat /mnt/own/kept)" kept "what was written before"
 
     say "== reboot with the file system mounted; targets are restored at boot"
-    # The guest has it masked.
-    systemctl unmask --quiet rtslib-fb-targetctl.service
-    systemctl enable --quiet "$SUPERVISOR" rtslib-fb-targetctl.service
-    systemctl start rtslib-fb-targetctl.service
     systemctl is-active --quiet tcmu-own-disks.service || die "tcmu-own-disks.service was not started with the supervisor"
     head -c 8M /dev/urandom >/mnt/own/data
     sha256sum </mnt/own/data >/scratch/sum
