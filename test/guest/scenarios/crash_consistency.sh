@@ -3,7 +3,7 @@
 # write log (dm-log-writes); a file system on the LUN is under a load that syncs every record. Replayed to many points of the
 # log, the file system is whole after its journal was replayed, and every record that was acknowledged as synced is there.
 # timeout: 900
-# memory: 2048
+# run: by-name
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
 
