@@ -3,7 +3,7 @@
 
 # How much more the last quarter may have than the second one: per cent, and a little on top, in the unit of the value.
 readonly MARGIN_PERCENT=10 MARGIN_KIB=512 MARGIN_FDS=3
-readonly SAMPLED=(supervisor-rss-kib supervisor-pss-kib supervisor-fds host-pss-kib host-fds)
+readonly SAMPLED=(supervisor-rss-kib supervisor-pss-kib supervisor-fds host-pss-kib host-fds supervisor-anonymous-kib supervisor-mappings)
 
 memory_of() { awk -v f="$2:" '$1 == f { print $2 }' "/proc/$1/smaps_rollup" 2>/dev/null; } # memory_of PID FIELD
 fds_of() { find "/proc/$1/fd" -mindepth 1 2>/dev/null | wc -l; }
@@ -18,8 +18,9 @@ sample() {
     hosts=$((hosts + 1)) sum=$((sum + pss)) fds=$((fds + $(fds_of "$pid")))
   done
   [ "$hosts" -gt 0 ] || return 0
-  printf '%d\t%d\t%d\t%d\t%d\t%d\n' "$(cut -d. -f1 /proc/uptime)" "$(memory_of "$main" Rss)" "$(memory_of "$main" Pss)" \
-    "$(fds_of "$main")" $((sum / hosts)) $((fds / hosts))
+  # The kernel's data areas, which grow to the most that was ever in flight, are in RSS and PSS, but not anonymous.
+  printf '%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n' "$(cut -d. -f1 /proc/uptime)" "$(memory_of "$main" Rss)" "$(memory_of "$main" Pss)" \
+    "$(fds_of "$main")" $((sum / hosts)) $((fds / hosts)) "$(memory_of "$main" Anonymous)" "$(wc -l <"/proc/$main/maps")"
 }
 
 samples_start() {
@@ -61,7 +62,7 @@ samples_flat() {
     second=$(quarter "$1" $((i + 2)) 2)
     last=$(quarter "$1" $((i + 2)) 4)
     record "${SAMPLED[i]}, last quarter less second" "$(awk -v a="$last" -v b="$second" 'BEGIN { print a - b }')" ""
-    case ${SAMPLED[i]} in *-fds) margin=$MARGIN_FDS ;; *) margin=$MARGIN_KIB ;; esac
+    case ${SAMPLED[i]} in *-fds | *-mappings) margin=$MARGIN_FDS ;; *) margin=$MARGIN_KIB ;; esac
     awk -v a="$last" -v b="$second" -v p=$MARGIN_PERCENT -v m="$margin" 'BEGIN { exit !(a <= b * (1 + p / 100) + m) }' ||
       die "${SAMPLED[i]} grows: $second in the second quarter, $last in the last"
   done
