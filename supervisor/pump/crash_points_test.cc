@@ -8,6 +8,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <random>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -70,6 +71,33 @@ TEST(CrashPoints, SupervisorsMayDieEverySoOften) {
   }
 }
 
+// Long lives with many deaths, at random: rings come round, slots and pages are used again and again.
+TEST(CrashPoints, LongLivesWithManyDeathsLoseNothing) {
+  constexpr unsigned kSeeds = 40, kCommands = 250;
+  constexpr std::size_t kAtOnce = 4;
+  for (unsigned seed = 1; seed <= kSeeds; ++seed) {
+    std::minstd_rand random(seed);
+    CrashWorld world([&random] { return random() % 150 == 0; });
+    unsigned sent = 0;
+    while (world.violation().empty() && (sent < kCommands || world.unanswered() != 0)) {
+      if (!world.has_host()) {
+        world.host_starts();
+      } else if (sent < kCommands && world.unanswered() < kAtOnce && random() % 2 == 0) {
+        const Work work = random() % 2 == 0 ? Work::Read : Work::Write;
+        const bool answer_too = world.with_host() > 0 && random() % 2 == 0;
+        world.at_once([&] {
+          if (answer_too) world.host_answers(random() % world.with_host());
+          world.initiator_sends(work);
+        });
+        ++sent;
+      } else if (world.with_host() > 0) {
+        world.host_answers(random() % world.with_host());
+      }
+    }
+    ASSERT_EQ(world.violation(), "") << "seed " << seed;
+  }
+}
+
 // The choices of one run, and the way to the next one: depth first.
 class Choices {
  public:
@@ -121,12 +149,13 @@ std::string explore(Choices& choices, const Bounds& bounds, std::unordered_set<s
   while (world.violation().empty()) {
     const std::uint64_t state = ((world.state_hash() * 31 + crashes) * 31 + deaths) * 31 + sent;
     if (!choices.repeating() && !met.insert(state).second) return {};
-    enum class Step : std::uint8_t { Send, Start, AnswerOldest, AnswerNewest, Die };
+    enum class Step : std::uint8_t { Send, Start, AnswerOldest, AnswerNewest, AnswerAndSend, Die };
     std::vector<Step> steps;
     if (sent < bounds.commands) steps.push_back(Step::Send);
     if (!world.has_host()) steps.push_back(Step::Start);
     if (world.with_host() > 0) steps.push_back(Step::AnswerOldest);
     if (world.with_host() > 1) steps.push_back(Step::AnswerNewest);
+    if (world.with_host() > 0 && sent < bounds.commands) steps.push_back(Step::AnswerAndSend);
     if (world.has_host() && deaths < bounds.host_deaths) steps.push_back(Step::Die);
     if (steps.empty()) return world.unanswered() == 0 ? std::string() : "a command is never answered";
     switch (steps[choices.choose(static_cast<std::uint32_t>(steps.size()))]) {
@@ -141,6 +170,12 @@ std::string explore(Choices& choices, const Bounds& bounds, std::unordered_set<s
         break;
       case Step::AnswerNewest:
         world.host_answers(world.with_host() - 1);
+        break;
+      case Step::AnswerAndSend:
+        world.at_once([&] {
+          world.host_answers(0);
+          world.initiator_sends(kWorks[sent++ % std::size(kWorks)]);
+        });
         break;
       case Step::Die:
         ++deaths;

@@ -167,7 +167,6 @@ void DataPath::submit_waiting() {
   while (next_to_submit_ && (suspects_ == 0 || submitted_ == 0)) {
     const SlotIndex index = *next_to_submit_;
     next_to_submit_ = table_.newer_than(index);
-    if (table_.at(index).progress.state != CommandState::Waiting) continue;
     if (given_up_by_kernel(table_.at(index)))
       expire(index);
     else if (!submit(index))
@@ -271,16 +270,19 @@ void DataPath::adopt_host(std::unique_ptr<Channel> channel) {
   BULKHEAD_CHECK(!channel_ && channel->size().slots == table_.slots());
   channel_ = std::move(channel);
   perhaps_again_ = true;
+  next_to_submit_.reset();
   for (auto i = table_.oldest(); i; i = table_.newer_than(*i)) {
     const InFlightCommand& command = table_.at(*i);
-    if (command.progress.state != CommandState::Submitted || channel_->seen_by_host(command.submit_index))
-      continue;
     Progress progress = command.progress;
-    progress.state = CommandState::Waiting;
-    table_.set_progress(*i, progress);
-    --submitted_;
+    if (progress.state == CommandState::Submitted) {
+      if (channel_->seen_by_host(command.submit_index)) continue;
+      progress.state = CommandState::Waiting;
+      table_.set_progress(*i, progress);
+      --submitted_;
+    }
+    // Not one that the host has: its answer may be there before we come to it.
+    if (!next_to_submit_) next_to_submit_ = i;
   }
-  next_to_submit_ = table_.oldest();
   channel_->ring_host();
   end_adopted_stall();
   tell_aborted_again();

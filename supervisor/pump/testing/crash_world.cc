@@ -128,8 +128,16 @@ void CrashWorld::turn() {
   });
 }
 
+void CrashWorld::at_once(const std::function<void()>& events) {
+  all_at_once_ = true;
+  events();
+  all_at_once_ = false;
+  settle();
+}
+
 // Until nothing moves any more: whoever took over needs a turn of its own.
 void CrashWorld::settle() {
+  if (all_at_once_) return;
   std::uint64_t before = 0;
   do {
     before = supervisors_;
@@ -237,6 +245,9 @@ void CrashWorld::host_answers(std::size_t which) {
 
 void CrashWorld::judge() {
   if (!kernel_.fault().empty()) wrong(kernel_.fault());
+  const PathLook seen = path_->look();
+  if (has_host() && seen.with_host != 0 && seen.oldest.given_ns == 0)
+    wrong("the host has commands, and the oldest is not known");
   for (std::size_t i = 0; i < commands_.size(); ++i) {
     const Command& command = commands_[i];
     const auto end = kernel_.finished(command.ticket);

@@ -28,7 +28,9 @@ class CrashWorld final : private DataPath::Events {
   CrashWorld(const CrashWorld&) = delete;
   CrashWorld& operator=(const CrashWorld&) = delete;
 
-  // What may happen, in any order. Each leaves the supervisor with nothing to do.
+  // What may happen, in any order. Each leaves the supervisor with nothing to do, but for what happens at once:
+  // then it finds all of it together.
+  void at_once(const std::function<void()>& events);
   void initiator_sends(Work work);
   void host_starts();
   void host_answers(std::size_t which);  // of those it has, oldest first
@@ -78,6 +80,7 @@ class CrashWorld final : private DataPath::Events {
   std::unique_ptr<FakeHost> host_;
   ChannelFds kept_;
   std::uint64_t supervisors_ = 0;  // there were
+  bool all_at_once_ = false;
   bool host_alive_ = false;
   bool any_host_died_ = false;
   std::vector<std::uint32_t> with_host_;
