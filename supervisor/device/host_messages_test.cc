@@ -7,6 +7,8 @@
 #include <optional>
 #include <vector>
 
+#include "proto/channel_abi.h"
+
 namespace bulkhead::supervisor {
 namespace {
 
@@ -35,7 +37,7 @@ class HostMessagesTest : public ::testing::Test, public HostMessages::Listener {
   std::string greet() {
     Message message;
     message.mutable_hello()->set_protocol_version(1);
-    message.mutable_hello()->set_channel_version(1);
+    message.mutable_hello()->set_channel_version(channel::kChannelVersion);
     return take(message);
   }
   static Message log_line(const std::string& text) {
@@ -74,10 +76,10 @@ TEST_F(HostMessagesTest, HelloOpensTheConversationOnce) {
 TEST_F(HostMessagesTest, OtherVersionsAreRefusedByName) {
   Message message;
   message.mutable_hello()->set_protocol_version(0);
-  message.mutable_hello()->set_channel_version(1);
+  message.mutable_hello()->set_channel_version(channel::kChannelVersion);
   EXPECT_THAT(take(message), HasSubstr("protocol version"));
   message.mutable_hello()->set_protocol_version(2);
-  message.mutable_hello()->set_channel_version(2);
+  message.mutable_hello()->set_channel_version(channel::kChannelVersion + 1);
   EXPECT_THAT(take(message), HasSubstr("channel version"));
 }
 
@@ -103,7 +105,7 @@ TEST_F(HostMessagesTest, ErrnoThatIsNoneBecomesAnInputOutputError) {
     HostMessages fresh(*this);
     Message hello;
     hello.mutable_hello()->set_protocol_version(1);
-    hello.mutable_hello()->set_channel_version(1);
+    hello.mutable_hello()->set_channel_version(channel::kChannelVersion);
     ASSERT_EQ(fresh.take(hello.SerializeAsString(), 0), "");
     ASSERT_EQ(fresh.take(opened(fresh.ask(Message::kOpened), number).SerializeAsString(), 0), "");
     EXPECT_EQ(answer->error().sys_errno, EIO);
@@ -163,7 +165,7 @@ TEST_F(HostMessagesTest, OfAnAdoptedHostTheHelloIsHistory) {
   EXPECT_EQ(hellos, 0);
   Message hello;
   hello.mutable_hello()->set_protocol_version(1);
-  hello.mutable_hello()->set_channel_version(1);
+  hello.mutable_hello()->set_channel_version(channel::kChannelVersion);
   EXPECT_THAT(std::string(next.take(hello.SerializeAsString(), 0)), HasSubstr("Hello twice"));
 }
 

@@ -192,7 +192,7 @@ unsigned from_environment(const char* name, unsigned otherwise) {
 }
 
 TEST(CrashPoints, EveryOrderOfEventsWithEveryDeathKeepsThePromise) {
-  const Bounds bounds{.commands = from_environment("BULKHEAD_COMMANDS", 3),
+  const Bounds bounds{.commands = from_environment("BULKHEAD_COMMANDS", 2),
                       .crashes = from_environment("BULKHEAD_CRASHES", 2),
                       .host_deaths = 2};
   std::unordered_set<std::uint64_t> met;

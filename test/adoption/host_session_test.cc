@@ -161,8 +161,10 @@ class Succession : public ::testing::Test {
     int status = -1;
     run_until(io, [&] {
       auto entry = channel->next_completion();
-      if (entry && *entry) status = (*entry)->scsi_status;
-      return status >= 0;
+      if (!entry || !*entry) return false;
+      status = (*entry)->scsi_status;
+      channel->completion_done();
+      return true;
     });
     return status;
   }

@@ -2,6 +2,7 @@
 # The disk below a LUN lies, fails in one place, fails all writes, or is slow (device mapper: error, flakey, delay). Errors of
 # one block name it; a flush that fails says so once for every write that it concerns and is never turned into a success, not
 # even by the death of its host; a slow disk costs patience only; no host dies of it.
+# run: by-name
 # timeout: 600
 # expect-kernel: Buffered I/O error on dev dm-|lost async page write|EXT4-fs warning .* I/O error -- the disk below the LUN fails on purpose
 source /usr/lib/bulkhead-guest/lib.sh

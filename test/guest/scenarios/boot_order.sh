@@ -4,7 +4,7 @@
 # disks. Reboots with a file system mounted on an own LUN, served and not, restored at boot, end in bounded time, and what was
 # written is there.
 # timeout: 900
-# run: once
+# run: by-name
 # boot: own
 # expect-kernel: I/O error|Buffered I/O error|EXT4-fs|JBD2|rejecting I/O to offline device|Synchronize Cache.* failed|Sense Key|Add. Sense -- a disk that nobody serves is set offline on purpose
 source /usr/lib/bulkhead-guest/lib.sh

@@ -3,6 +3,7 @@
 # memory, unable to start, unable to open. Each time the operator reads the same in LastExit or StateReason, in the journal and
 # in the event on the bus, Restarts counts it, and the LUN goes on; the bystander's host never changes. Lies on the channel and
 # the control socket are lying_host's, aborts of the handler and poison host_process's.
+# run: by-name
 # timeout: 900
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/storm.sh

@@ -2,6 +2,7 @@
 # Hosts that hang are ended and their commands replayed, without an error for the initiator: one that is stopped, and one whose
 # storage blocks so that nothing can end it, which is waited for visibly and never joined by a second one. Nobody is killed since
 # the supervisor itself stood still. Commands that wait for a host get BUSY or an error, as tcmu.conf says.
+# run: by-name
 # timeout: 900
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
