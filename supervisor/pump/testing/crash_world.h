@@ -28,8 +28,8 @@ class CrashWorld final : private DataPath::Events {
   CrashWorld(const CrashWorld&) = delete;
   CrashWorld& operator=(const CrashWorld&) = delete;
 
-  // What may happen, in any order. Each leaves the supervisor with nothing to do, but for what happens at once:
-  // then it finds all of it together.
+  // What may happen, in any order. Each leaves the supervisor with nothing to do, but for what happens at
+  // once: then it finds all of it together.
   void at_once(const std::function<void()>& events);
   void initiator_sends(Work work);
   void host_starts();
