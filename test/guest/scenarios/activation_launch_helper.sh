@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Without systemd: a message bus of its own, with the system's configuration and its launch helper, starts the supervisor
 # from the installed .service file when a client calls. Then the main job runs on that bus: a LUN by unmodified targetcli.
+# run: once
 # timeout: 400
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/bus.sh

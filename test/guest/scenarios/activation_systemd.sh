@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Nobody needs to start the service: with systemd, the first client on the bus does (targetcli, busctl), and many at once
 # start one. tcmuctl only looks and starts nothing. Enabled, it is there after a reboot, under tcmu-runner's name as well.
+# run: once
 # timeout: 400
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/bus.sh

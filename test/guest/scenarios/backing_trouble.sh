@@ -2,6 +2,7 @@
 # What lies below a LUN goes wrong while it is served: the file is cut, deleted, has no room left, or the disk under it fails.
 # The initiator gets the sense that fits, the host lives on, operators see it, other parts of the LUN work, and when the
 # trouble is over the LUN works again by itself.
+# run: by-name
 # timeout: 600
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What busctl shows: the service that tcmu-runner's clients know, with handlers and nothing else; the operators' objects
 # with values that agree with the kernel and move with I/O; signals when a host dies. What it printed is kept for docs/dbus.md.
+# run: once
 # timeout: 600
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/bus.sh

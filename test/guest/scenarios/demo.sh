@@ -2,6 +2,7 @@
 # What tools/demo shows, as a test: two LUNs by unmodified targetcli, data on them, a host killed under load on both,
 # a reboot, everything back.
 # boot: own
+# run: once
 # timeout: 400
 source /usr/lib/bulkhead-guest/lib.sh
 

@@ -2,6 +2,7 @@
 # A handler-host as everybody else sees it: its name in ps and top, exactly the descriptors it needs, process group, control
 # group, user, no privileges. And its deaths: by signals, by exit, stopped and killed. Each is told in the journal with how, the
 # LUN goes on with a fresh host. A command that kills three hosts is answered HARDWARE ERROR, and the LUN goes on.
+# run: by-name
 # timeout: 600
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The promise: a host killed under load, again and again, costs its own LUN a stall and no error, and the other LUN
 # nothing. Both LUNs are under verified O_DIRECT load; the victim's host is killed by SIGKILL six times.
+# run: by-name
 # timeout: 600
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/bus.sh

@@ -2,7 +2,7 @@
 # Eight LUNs under load that is checked block by block, and for a minute and a half everything that serves them is killed,
 # stopped, restarted at random: no acknowledged write is lost, no read goes back in time, no initiator sees an error. Prints what
 # was done, and what bystanders noticed of it. STORM_SEED=N repeats a sequence, STORM_SECONDS=N lasts longer.
-# run: once
+# run: by-name
 # timeout: 900
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/storm.sh

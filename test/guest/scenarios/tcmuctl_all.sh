@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # tcmuctl as an operator uses it: every command, JSON for programs, colours on a terminal and nowhere else, each exit status
 # of its manual page. No privilege is needed to look.
+# run: once
 # timeout: 600
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
