@@ -133,9 +133,11 @@ void Device::serving_now() {
   const std::string_view who = adopted_host_         ? "the handler-host of the last supervisor"
                                : hosts_started_ == 1 ? "handler-host"
                                                      : "a fresh handler-host";
-  log(Level::Info, {log_fields().device, log_fields().subtype, host_->pid(), 0, kMsgDeviceServing},
+  log(Level::Info,
+      {log_fields().device, log_fields().subtype, host_->pid(), 0,
+       adopted_host_ ? kMsgHostsAdopted : kMsgDeviceServing},
       fmt::format("{} serves {}", who, uio_.name.dev_config));
-  if (adopted_host_) context_.observer.event(key_, "adopted", fmt::format("host {}", host_->pid()));
+  if (adopted_host_) context_.observer.event(key_, "host-adopted", fmt::format("host {}", host_->pid()));
 }
 
 void Device::failed(const Error& error) {
@@ -173,7 +175,7 @@ awaitable<void> Device::take_channel_away() {
   attached_ = false;
   auto detach = [this] { pump_.detach(*this); };
   co_await pump_do(std::move(detach));
-  co_await keeper_.drop(LunKeeper::kOfTheHost);
+  co_await keeper_.drop_host();
 }
 
 // All channels of a journal are of its size, whatever a later build's manifest says.

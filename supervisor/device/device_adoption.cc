@@ -94,6 +94,8 @@ void Device::save_record() {
   record.set_write_cache(facts_.write_cache);
   record.set_host_size_bytes(facts_.size_bytes);
   record.set_adoptions(adoptions_);
+  record.set_deaths(deaths_);
+  record.set_watchdog_kills(watchdog_kills_);
   auto stored = journal_->store_record(record.SerializeAsString());
   if (!stored)
     log(Level::Warning, log_fields(), fmt::format("not left for a successor: {}", stored.error().what));
@@ -111,6 +113,8 @@ void Device::restore(const DeviceRecord& record) {
   last_exit_ = record.last_exit();
   facts_ = {record.read_only(), record.write_cache(), record.host_size_bytes(), record.unit_state()};
   adoptions_ = record.adoptions() + 1;
+  deaths_ = record.deaths();
+  watchdog_kills_ = record.watchdog_kills();
   ever_served_ = true;
 }
 
@@ -218,8 +222,7 @@ awaitable<void> Device::give_up_adoption(const Error& error) {
   }
   co_await take_channel_away();
   co_await close_kernel_side();
-  co_await keeper_.drop(LunKeeper::kOfTheHost);
-  co_await keeper_.drop_and_settle(LunKeeper::kOfTheDevice);
+  co_await keeper_.drop_all();  // also when there was no kernel side to close
   drop_host();
 }
 

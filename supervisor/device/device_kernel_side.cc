@@ -73,7 +73,7 @@ awaitable<bool> Device::close_kernel_side() {
   journal_.reset();
   kernel_.reset();
   // Systemd's copy would keep the uio device open for whoever opens it next.
-  co_await keeper_.drop_and_settle(LunKeeper::kOfTheDevice);
+  co_await keeper_.drop_all();
   co_return unanswered;
 }
 

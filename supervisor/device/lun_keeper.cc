@@ -27,18 +27,20 @@ awaitable<void> LunKeeper::keep(Kept kept) const {
         fmt::format("a restart of the supervisor will interrupt this LUN: {}", done.error().what));
 }
 
-awaitable<void> LunKeeper::drop(std::span<const KeptKind> kinds) const {
-  return take_back(kinds, Then::GoOn);
+awaitable<void> LunKeeper::drop_host() const {
+  return take_back({std::begin(kOfTheHost), std::end(kOfTheHost)}, Then::GoOn);
 }
 
-awaitable<void> LunKeeper::drop_and_settle(std::span<const KeptKind> kinds) const {
-  return take_back(kinds, Then::Settle);
+awaitable<void> LunKeeper::drop_all() const {
+  std::vector<KeptKind> all(std::begin(kOfTheHost), std::end(kOfTheHost));
+  all.push_back(KeptKind::Journal);
+  all.push_back(KeptKind::Uio);
+  return take_back(std::move(all), Then::Settle);
 }
 
-awaitable<void> LunKeeper::take_back(std::span<const KeptKind> kinds, Then then) const {
+awaitable<void> LunKeeper::take_back(std::vector<KeptKind> kinds, Then then) const {
   if (!store_.available()) co_return;
-  auto job = [store = store_, lun = minor_, kinds = std::vector(kinds.begin(), kinds.end()),
-              then]() -> Result<> {
+  auto job = [store = store_, lun = minor_, kinds = std::move(kinds), then]() -> Result<> {
     for (const KeptKind kind : kinds)
       if (auto sent = store.drop(format({lun, kind})); !sent) return sent;
     return then == Then::Settle ? store.settle() : Result<>();

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,18 +25,17 @@ class LunKeeper {
       : pool_(pool), store_(store), minor_(minor), label_(std::move(label)) {}
 
   boost::asio::awaitable<void> keep(Kept kept) const;
-  boost::asio::awaitable<void> drop(std::span<const KeptKind> kinds) const;
-  // When it returns, systemd has closed its copies, or did not in time.
-  boost::asio::awaitable<void> drop_and_settle(std::span<const KeptKind> kinds) const;
+  boost::asio::awaitable<void> drop_host() const;
+  // When it returns, systemd has closed its copies of whatever there was of this LUN, or did not in time.
+  boost::asio::awaitable<void> drop_all() const;
 
-  static constexpr KeptKind kOfTheDevice[] = {KeptKind::Journal, KeptKind::Uio};
   static constexpr KeptKind kOfTheHost[] = {KeptKind::Control,  KeptKind::Pidfd,       KeptKind::Stderr,
                                             KeptKind::Requests, KeptKind::Completions, KeptKind::Data,
                                             KeptKind::Doorbell, KeptKind::Eventfd};
 
  private:
   enum class Then : std::uint8_t { GoOn, Settle };
-  boost::asio::awaitable<void> take_back(std::span<const KeptKind> kinds, Then then) const;
+  boost::asio::awaitable<void> take_back(std::vector<KeptKind> kinds, Then then) const;
 
   BlockingPool& pool_;
   const FdStore& store_;

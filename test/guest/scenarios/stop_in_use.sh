@@ -56,6 +56,7 @@ done
 
 say "== systemctl restart, SIGKILL: the next daemon goes on with the hosts"
 restarted() { [ "$(main_pid)" != "$main" ] && [ "$(main_pid)" != 0 ] && bus_name_owned; }
+systemctl daemon-reexec
 for how in restart kill restart kill kill; do
   old=("$(host_pid d0)" "$(host_pid d1)")
   main=$(main_pid)
@@ -75,6 +76,8 @@ for lun in "${luns[@]}"; do
   expect_eq "$(property "$lun" Adoptions)" 5 "adoptions of the host of $lun"
   record "longest stall of $lun" "$(($(property "$lun" LongestStallUsec) / 1000))" ms
 done
+kept=$(systemctl show --value --property=NFileDescriptorStore "$SUPERVISOR")
+expect_eq "$kept" $((10 * ${#luns[@]})) "descriptors that systemd keeps"
 ! journal_has "can't go on where the last supervisor stopped" || die "a device was not adopted"
 
 say "== supervisor and a host die together"
