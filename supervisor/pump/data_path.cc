@@ -295,8 +295,10 @@ void DataPath::lose_adopted_host() {
   flush();
 }
 
-// Nobody looked at the ring while there was no supervisor.
+// Nobody looked at the ring while there was no supervisor. When it ended, nobody knows: not before its last
+// turn. Without commands that turn may be long ago, and nothing waited.
 void DataPath::end_adopted_stall() {
+  if (table_.size() == 0) return;
   const std::uint64_t last = journal_->cursors().last_turn_ns;
   const std::uint64_t now = monotonic_ns();
   if (last == 0 || last > now) return;

@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # A cold start beside 100 LUNs that are there already: when the name is on the bus, when all are served, memory per host;
-# beside an idle daemon's start. The LUN that was opened last answers at the end.
+# beside an idle daemon's start. Then the daemon is restarted and killed: how long the LUN that was opened last has to wait while
+# the next one takes over all 100 hosts.
 # run: by-name
 # boot: own
 # timeout: 900
 # memory: 4096
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
+source /usr/lib/bulkhead-guest/helpers/load.sh
 
 LUNS=100
 milliseconds() { date +%s%3N; }
 count_serving() { tcmuctl list --json | jq '[.[] | select(.State == "serving")] | length'; }
+all_adopted() { [ "$(tcmuctl list --json | jq --argjson n "$1" '[.[] | select(.State == "serving" and .Adoptions == $n)] | length')" = "$LUNS" ]; }
 all_serving() { [ "$(count_serving)" = "$LUNS" ]; }
 
 # time_to_name: starts the service, prints the milliseconds until its name is owned.
@@ -59,6 +62,22 @@ say "idle $idle ms, named $named ms, serving $served ms, PSS $((pss / hosts)) Ki
 # The last one stands for all: it was opened behind 99 others.
 disk=$(hand_loopback "lun$((LUNS - 1))")
 dd if=/dev/urandom of="$disk" bs=64k count=4 oflag=direct status=none
+load_start last "$disk" --size=8M --iodepth=4
+load_flows last "$disk"
+adoptions=0
+for how in restart kill; do
+  began=$(milliseconds)
+  if [ "$how" = restart ]; then
+    within 90 systemctl restart "$SUPERVISOR" || die "systemctl restart does not end"
+  else
+    systemctl kill --kill-whom=main --signal=KILL "$SUPERVISOR"
+  fi
+  wait_until 120 all_adopted $((++adoptions)) || die "not all hosts are adopted after $how"
+  record "all $LUNS hosts adopted after $how" $(($(milliseconds) - began)) ms
+  load_flows last "$disk"
+done
+load_stop last
+record "longest stall of a LUN under load, at two adoptions" "$(($(property "lun$((LUNS - 1))" LongestStallUsec) / 1000))" ms
 hand_unexport "lun$((LUNS - 1))"
 # As they came: by hand. rtslib knows of one device under an HBA.
 for ((i = 0; i < LUNS; i++)); do within 60 rmdir "$TARGET/core/user_7/lun$i"; done

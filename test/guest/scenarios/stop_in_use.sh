@@ -80,6 +80,19 @@ kept=$(systemctl show --value --property=NFileDescriptorStore "$SUPERVISOR")
 expect_eq "$kept" $((10 * ${#luns[@]})) "descriptors that systemd keeps"
 ! journal_has "can't go on where the last supervisor stopped" || die "a device was not adopted"
 
+say "== the next daemon can't read what the last one left: hosts end in good order, initiators get BUSY and retry"
+old=("$(host_pid d0)" "$(host_pid d1)")
+main=$(main_pid)
+for fd in /proc/"$main"/fd/*; do
+  [[ $(readlink "$fd") != */memfd:tcmu-journal* ]] || printf '\377' | dd of="$fd" bs=1 seek=8 conv=notrunc status=none
+done
+kill -9 "$main"
+wait_until 60 restarted || die "systemd does not start the daemon again"
+both_flow
+for pid in "${old[@]}"; do gone "$pid" || die "an old host is still there while a new one serves"; done
+both_have_one_host
+journal_has "can't go on where the last supervisor stopped: the journal has version" || die "nobody is told why"
+
 say "== supervisor and a host die together"
 old=("$(host_pid d0)" "$(host_pid d1)")
 main=$(main_pid)
