@@ -119,6 +119,22 @@ wait_state() {
 
 no_uio() { [ -z "$(compgen -G '/sys/class/uio/uio*')" ]; }
 
+# kill_for_good: the daemon dies without a word, and systemd does not start it again; start_again does. Unlike at a stop, the
+# kernel goes on waiting for replies meanwhile.
+kill_for_good() {
+  local main
+  main=$(main_pid)
+  systemctl mask --runtime --quiet "$SUPERVISOR"
+  kill -9 "$main"
+  wait_until 30 no_hosts_at_all
+  wait_until 30 supervisor_gone
+}
+supervisor_gone() { ! pgrep -x tcmu-supervisor >/dev/null; }
+start_again() {
+  systemctl unmask --runtime --quiet "$SUPERVISOR"
+  start_supervisor
+}
+
 nothing_kept() { [ "$(systemctl show --value --property=NFileDescriptorStore "$SUPERVISOR")" = 0 ]; }
 # expect_nothing_left: no host, no object of a device, no uio device, no control group of a host, no descriptor that systemd keeps.
 expect_nothing_left() {

@@ -21,15 +21,6 @@ timed() { # timed WHAT COMMAND...: ends, within bounded time, with success
   record "$what" $((($(date +%s%N) - began) / 1000000)) ms
 }
 since_boot() { cut -d. -f1 /proc/uptime; }
-kill_for_good() { # no restart, whatever systemd is told to do
-  local main
-  main=$(main_pid)
-  systemctl mask --runtime --quiet "$SUPERVISOR"
-  kill -9 "$main"
-  wait_until 30 no_hosts_at_all
-  supervisor_gone() { ! pgrep -x tcmu-supervisor >/dev/null; }
-  wait_until 30 supervisor_gone
-}
 both_serve() {
   wait_state d0 serving
   wait_state d1 serving
@@ -76,8 +67,7 @@ case $PHASE in
     timed "killed: own-disks" "$OWN_DISKS"
     ! mountpoint -q /mnt/own || die "the file system is still mounted"
     timed "killed: targetctl clear" targetctl clear
-    systemctl unmask --runtime --quiet "$SUPERVISOR"
-    start_supervisor
+    start_again
     # The guest has it masked.
     systemctl unmask --quiet rtslib-fb-targetctl.service
     systemctl enable --quiet "$SUPERVISOR" rtslib-fb-targetctl.service

@@ -86,21 +86,21 @@ made_while_we_were_away() {
   hand_unexport away
   hand_remove "$place"
 
-  say "== the kernel still waits for somebody's reply"
-  stop_supervisor
+  say "== the kernel still waits for somebody's reply, as the daemon did not say good-bye"
+  kill_for_good
   place=$(hand_device 1 late dev_config=file//scratch/away.raw "dev_size=$((64 * MIB))")
   enable_errno "$place" >/run/late-answer &
   wait_until 30 uio_of late
-  start_supervisor
+  start_again
   wait_until 60 test -s /run/late-answer || die "a creation begun without a daemon hangs"
   expect_eq "$(cat /run/late-answer)" 0 "the creation begun without a daemon"
   wait_state late serving
   hand_remove "$place"
-  stop_supervisor
+  kill_for_good
   place=$(hand_device 1 late dev_config=file//scratch/none.raw "dev_size=$((64 * MIB))")
   enable_errno "$place" >/run/late-answer2 &
   wait_until 30 uio_of late
-  start_supervisor
+  start_again
   wait_until 60 test -s /run/late-answer2 || die "a bad creation begun without a daemon hangs"
   expect_eq "$(cat /run/late-answer2)" ENOENT "the bad creation begun without a daemon"
   hand_remove "$place"
