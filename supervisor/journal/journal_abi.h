@@ -76,7 +76,8 @@ enum class HostLink : std::uint32_t {
   Ending = 2,    // its last answers have been taken; what it had is being retired
 };
 
-struct alignas(channel::kCacheLine) JournalCursors {
+// One cache line, by its place in the file.
+struct alignas(8) JournalCursors {
   RingMark taken;     // commands taken so far; offset: the next entry to read
   RingMark answered;  // sequence of the command answered last, plus one; offset: where the next answer may go
   RingMove publishing;  // the mailbox's tail is at one of these, or somebody else has moved it
