@@ -77,6 +77,7 @@ TEST_F(Control, WhatMustArriveWaitsForRoom) {
   while (client.try_send(line())) {
   }
   std::thread supervisor([this] {
+    // So that the sender most likely waits already; if it does not yet, the test holds all the same.
     std::this_thread::sleep_for(50ms);
     while (*receive_packet(pair[1])) {
     }

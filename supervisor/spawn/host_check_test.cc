@@ -92,6 +92,7 @@ class Child {
 
 class HostCheck : public ::testing::Test {
  protected:
+  // tools/check counts a skip as a failure, and says that it wants root.
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
   }

@@ -58,7 +58,7 @@ class LoadOnAFile : public testing::Test {
     const auto ends = std::chrono::steady_clock::now() + 30s;
     while (!done()) {
       if (std::chrono::steady_clock::now() > ends) return false;
-      std::this_thread::sleep_for(1ms);
+      std::this_thread::sleep_for(1ms);  // between two looks at the condition: no event tells of it
     }
     return true;
   }

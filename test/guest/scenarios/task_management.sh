@@ -2,7 +2,6 @@
 # Aborts and resets, as an initiator's error handler sends them. A command that only waits for another one is ended at once; one
 # that the handler has ends when it answers; one whose host is stuck ends when the host is replaced, and is not replayed. Each is
 # told in the journal in words and counted, and the LUN goes on working.
-# run: once
 # timeout: 600
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
