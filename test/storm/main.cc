@@ -28,6 +28,7 @@
 namespace bulkhead::storm {
 namespace {
 
+// The counter is there beside the load, not to be the load.
 constexpr std::chrono::milliseconds kCounterPause{50};
 
 enum class Errors : std::uint8_t { Fail, Count };
