@@ -25,7 +25,7 @@ check_at() {
   # As a boot would: the journal is replayed, and nothing else may need a repair.
   loop=$(losetup -f --show /scratch/cut.img)
   if [ "$1" -gt "$made_at" ]; then
-    within 120 e2fsck -E journal_only "$loop" >"$FILES/journal-$1.txt" 2>&1 || [ $? -le 1 ] ||
+    within 120 e2fsck -y -E journal_only "$loop" >"$FILES/journal-$1.txt" 2>&1 || [ $? -le 1 ] ||
       die "the journal can't be replayed at $1: see journal-$1.txt"
     within 120 e2fsck -fn "$loop" >"$FILES/e2fsck-$1.txt" 2>&1 || die "the file system is damaged at $1: see e2fsck-$1.txt"
     mount -o ro "$loop" /mnt/cut
