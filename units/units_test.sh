@@ -32,7 +32,7 @@ complaints=$(systemd-analyze verify --man=no "$scratch"/*.service 2>&1 | grep -F
 
 # A supervisor that ends is followed by one that adopts its hosts.
 store=$(value "$unit" FileDescriptorStoreMax)
-# 1600 LUNs; systemd closes what is too much, and LUNs beyond it would be reset at a restart.
+# 1400 LUNs; systemd closes what is too much, and LUNs beyond it would be reset at a restart.
 [ "${store:-0}" -ge 16000 ] || fail "systemd keeps only ${store:-no} descriptors for the next supervisor"
 [ "$(value "$unit" NotifyAccess)" = main ] || fail "others than the supervisor could put descriptors into its store"
 [ "$(value "$unit" Restart)" = always ] || fail "after some ends no supervisor would follow"

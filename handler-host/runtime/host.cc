@@ -146,6 +146,7 @@ ExitCode Host::open_and_serve(const control::Open& open) {
                                           .max_commands = channel_->slots()});
   const std::string& remembered = open.unit_state();
   unit.restore({reinterpret_cast<const std::uint8_t*>(remembered.data()), remembered.size()});
+  if (open.writes_lost()) unit.writes_lost();
   control::Message opened;
   opened.mutable_opened()->set_id(open.id());
   send(opened);

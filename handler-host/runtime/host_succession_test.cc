@@ -23,6 +23,7 @@ constexpr int kGood = 0x00;
 constexpr int kCheckCondition = 0x02;
 constexpr int kNotReady = 0x02;
 constexpr int kMediumError = 0x03;
+constexpr int kHardwareError = 0x04;
 constexpr int kUnitAttention = 0x06;
 
 channel::Slot slot_of(const std::vector<std::uint8_t>& cdb, std::uint64_t data_bytes = 0) {
@@ -35,6 +36,10 @@ channel::Slot slot_of(const std::vector<std::uint8_t>& cdb, std::uint64_t data_b
 }
 channel::Slot test_unit_ready() {
   return slot_of({0x00, 0, 0, 0, 0, 0});
+}
+
+channel::Slot synchronize_cache() {
+  return slot_of({0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0});
 }
 
 class Succession : public ::testing::Test {
@@ -157,6 +162,18 @@ TEST_F(Succession, AChangeOfCapacityIsReportedOnceThoughItsHostIsKilled) {
   third.unit_state = last_words(next);
   ASSERT_EQ(third.open("null", "", 2 * kMebibyte), "");
   EXPECT_EQ(third.execute(test_unit_ready()), kGood);
+}
+
+TEST_F(Succession, WritesThatALastFlushLostFailTheNextOne) {
+  HostProcess told;
+  told.writes_lost = true;
+  ASSERT_EQ(told.open("file", image, kSize), "");
+  told.kill();
+  HostProcess next;
+  next.unit_state = last_words(told);
+  ASSERT_EQ(next.open("file", image, kSize), "");
+  EXPECT_EQ(sense_key_of(next, synchronize_cache()), kHardwareError);
+  EXPECT_EQ(next.execute(synchronize_cache()), kGood);
 }
 
 }  // namespace

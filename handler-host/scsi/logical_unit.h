@@ -107,7 +107,7 @@ class LogicalUnit {
   // Whatever was answered so far is where no death of this host can take it back. True: state() may have
   // changed by it.
   bool answers_are_out();
-  // Closing the device failed: writes that were answered may be lost.
+  // Closing the device failed, or a write back of the last host: writes that were answered may be lost.
   void writes_lost();
   // This host is about to close the device: what works in the background stops soon, and goes on in the next.
   void wind_down();

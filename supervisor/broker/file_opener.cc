@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "supervisor/broker/write_back_witness.h"
+
 namespace bulkhead::supervisor {
 namespace {
 
@@ -22,21 +24,30 @@ class Counted {
   std::shared_ptr<std::atomic<unsigned>> count_;
 };
 
+Result<FileForHost> open_with_witness(const std::string& config, const FileAsked& asked) {
+  auto file = open_for_host(config, asked);
+  if (!file) return std::unexpected(std::move(file.error()));
+  if (!asked.writable) return FileForHost{std::move(*file), UniqueFd()};
+  auto witness = open_witness(*file);
+  if (!witness) return std::unexpected(std::move(witness.error()));
+  return FileForHost{std::move(*file), std::move(*witness)};
+}
+
 }  // namespace
 
-boost::asio::awaitable<Result<UniqueFd>> FileOpener::open(std::string config, FileAsked asked,
-                                                          std::chrono::milliseconds limit) {
+boost::asio::awaitable<Result<FileForHost>> FileOpener::open(std::string config, FileAsked asked,
+                                                             std::chrono::milliseconds limit) {
   if (const unsigned running = running_->load(); running >= most_)
     co_return fail(
         Cause::Busy, EBUSY,
         fmt::format("the storage does not answer: {} earlier attempts to open a file of this device still "
                     "hang; look after the disk or the network file system it is on",
                     running));
-  std::move_only_function<Result<UniqueFd>()> job = [config = std::move(config), asked = std::move(asked),
-                                                     counted = Counted(running_)] {
-    return open_for_host(config, asked);
+  std::move_only_function<Result<FileForHost>()> job = [config = std::move(config), asked = std::move(asked),
+                                                        counted = Counted(running_)] {
+    return open_with_witness(config, asked);
   };
-  co_return co_await pool_.run<UniqueFd>("open a file for a host", limit, std::move(job));
+  co_return co_await pool_.run<FileForHost>("open a file for a host", limit, std::move(job));
 }
 
 }  // namespace bulkhead::supervisor

@@ -18,6 +18,11 @@
 
 namespace bulkhead::supervisor {
 
+struct FileForHost {
+  UniqueFd file;
+  UniqueFd witness;  // of a writable one: see write_back_witness.h
+};
+
 class FileOpener {
  public:
   // `most`: calls that may run or hang at a time.
@@ -25,8 +30,8 @@ class FileOpener {
 
   // Errors: those of open_for_host(); TimedOut; Busy while as many earlier ones as allowed have not come
   // back.
-  boost::asio::awaitable<Result<UniqueFd>> open(std::string config, FileAsked asked,
-                                                std::chrono::milliseconds limit);
+  boost::asio::awaitable<Result<FileForHost>> open(std::string config, FileAsked asked,
+                                                   std::chrono::milliseconds limit);
 
  private:
   BlockingPool& pool_;

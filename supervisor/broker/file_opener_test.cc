@@ -12,6 +12,8 @@
 #include <mutex>
 #include <thread>
 
+#include "supervisor/broker/write_back_witness.h"
+
 namespace bulkhead::supervisor {
 namespace {
 
@@ -44,10 +46,10 @@ class FileOpenerTest : public ::testing::Test {
     free_ = true;
     freed_.notify_all();
   }
-  Result<UniqueFd> open(std::chrono::milliseconds limit) {
-    Result<UniqueFd> result;
+  Result<FileForHost> open(std::chrono::milliseconds limit, bool writable = false) {
+    Result<FileForHost> result;
     auto ask = [&]() -> boost::asio::awaitable<void> {
-      FileAsked asked{.path = path_};
+      FileAsked asked{.path = path_, .writable = writable};
       result = co_await opener_.open(path_, std::move(asked), limit);
     };
     boost::asio::co_spawn(io_, ask, boost::asio::detached);
@@ -66,7 +68,17 @@ class FileOpenerTest : public ::testing::Test {
 };
 
 TEST_F(FileOpenerTest, OpensWhatTheConfigNames) {
-  EXPECT_TRUE(open(10s).has_value());
+  const auto opened = open(10s);
+  ASSERT_TRUE(opened.has_value());
+  EXPECT_TRUE(opened->file);
+  EXPECT_FALSE(opened->witness);
+}
+
+TEST_F(FileOpenerTest, GivesAWitnessOfWhatMayBeWritten) {
+  const auto opened = open(10s, true);
+  ASSERT_TRUE(opened.has_value());
+  EXPECT_TRUE(opened->witness);
+  EXPECT_FALSE(write_back_failed(opened->witness));
 }
 
 TEST_F(FileOpenerTest, StorageThatHangsIsNotAskedAgainAndAgain) {
@@ -85,7 +97,7 @@ TEST_F(FileOpenerTest, WorksAgainWhenWhatHungHasComeBack) {
   let_go();
   // The abandoned calls are worked off on the pool's one thread, in order, before this one.
   while (pool_.running() != 0) std::this_thread::yield();
-  Result<UniqueFd> opened = open(10s);
+  Result<FileForHost> opened = open(10s);
   while (!opened && opened.error().cause == Cause::Busy) opened = open(10s);
   EXPECT_TRUE(opened.has_value()) << opened.error().what;
 }

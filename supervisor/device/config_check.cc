@@ -26,7 +26,9 @@ class CheckOwner final : public HostSession::Owner {
   awaitable<Result<UniqueFd>> host_asks_file(FileAsked asked) override {
     if (!may_open_) co_return fail(Cause::Denied, EACCES, "only root may have files opened");
     asked.create_bytes = 0;  // a check changes nothing
-    co_return co_await files_.open(config_, std::move(asked), kOpenDeadline);
+    auto opened = co_await files_.open(config_, std::move(asked), kOpenDeadline);
+    if (!opened) co_return std::unexpected(std::move(opened.error()));
+    co_return std::move(opened->file);
   }
   awaitable<Result<control::Identity>> host_asks_identity() override {
     co_return fail(Cause::NotFound, ENODEV, "a check has no LUN");

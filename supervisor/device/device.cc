@@ -8,6 +8,7 @@
 #include <random>
 
 #include "base/log.h"
+#include "supervisor/broker/write_back_witness.h"
 #include "supervisor/device/on_pump.h"
 
 namespace bulkhead::supervisor {
@@ -70,6 +71,17 @@ Device::~Device() {
 void Device::drop_host() {
   if (host_) host_->abandon();
   host_.reset();
+  witness_.reset();
+}
+
+// What the kernel told a dead host in its last flush, nobody else will hear.
+void Device::ask_witness() {
+  const UniqueFd witness = std::move(witness_);
+  if (!witness || !write_back_failed(witness)) return;
+  writes_lost_ = true;
+  save_record();
+  log(Level::Error, log_fields(),
+      "a write to the backing file failed while the handler-host was being ended; the next flush fails");
 }
 
 bool Device::take_over_wait(PendingReply& added) {
@@ -201,6 +213,7 @@ control::Open Device::open_message() const {
   open.set_max_sectors(kernel_->facts.max_sectors);
   open.set_largest_transfer_bytes(static_cast<std::uint32_t>(channel_size().data_bytes));
   if (!unit_state_.empty()) open.set_unit_state(unit_state_);
+  if (writes_lost_) open.set_writes_lost(true);
   return open;
 }
 
@@ -252,6 +265,8 @@ awaitable<Result<>> Device::introduce(control::Start start, HostEnds ends) {
   if (!started) co_return started;
   const seconds limit(handler_.manifest.limits().open_seconds());
   auto opened = co_await host_->open(open_message(), limit);
+  // It owes the failure from now on, and tells so in its unit_state.
+  if (opened) writes_lost_ = false;
   // The handler begins with its cache on; whoever switched it off has stopped to ask for flushes.
   if (opened && write_cache_off_) co_return co_await host_->set_write_cache(false, limit);
   co_return opened;
@@ -300,6 +315,8 @@ awaitable<void> Device::lose_host() {
   if (!host_end_) co_return;  // we are to leave, and it can't be killed
   co_await take_channel_away();
   co_await keep_commands_from_host(false);
+  // A host that owed no answer has told what it knew.
+  if (stats_->in_flight.get() != 0) ask_witness();
   if (served) {
     ++deaths_;
     failures_ = steady_clock::now() - serving_since_ > kSteady ? 1 : failures_ + 1;

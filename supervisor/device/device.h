@@ -140,6 +140,7 @@ class Device final : public std::enable_shared_from_this<Device>,
   boost::asio::awaitable<void> take_channel_away();
   void serving_now();
   void drop_host();
+  void ask_witness();
   boost::asio::awaitable<void> reopen_ring();
   void failed(const Error& error);
   void make_path(const CommandRing& ring);
@@ -231,6 +232,8 @@ class Device final : public std::enable_shared_from_this<Device>,
   bool write_cache_set_ = false;  // the kernel's attribute has been changed since we serve the device
   bool write_cache_off_ = false;  // by an initiator or an administrator: a fresh host must be told
   std::string unit_state_;        // what the last host told its successor
+  UniqueFd witness_;              // of the file that the host writes to
+  bool writes_lost_ = false;      // a fresh host must be told
   bool given_up_ = false;
 
   std::shared_ptr<HostSession> host_;    // shared with its coroutines

@@ -66,6 +66,10 @@ awaitable<void> Device::keep_host(ChannelFds channel) {
   kept.emplace_back(KeptKind::Data, std::move(channel.data));
   kept.emplace_back(KeptKind::Doorbell, std::move(channel.host_doorbell));
   kept.emplace_back(KeptKind::Eventfd, std::move(channel.doorbell));
+  if (witness_) {
+    auto witness = duplicate(witness_);
+    if (witness) kept.emplace_back(KeptKind::Witness, std::move(*witness));
+  }
   co_await keeper_.keep(std::move(kept));
 }
 
@@ -86,6 +90,7 @@ void Device::save_record() {
   record.set_held(held_);
   record.set_write_cache_off(write_cache_off_);
   record.set_unit_state(unit_state_);
+  record.set_writes_lost(writes_lost_);
   if (host_) record.set_question_id(host_->next_question_id());
   record.set_host_since_usec(host_since_usec_);
   record.set_hosts_started(hosts_started_);
@@ -108,6 +113,7 @@ void Device::restore(const DeviceRecord& record) {
   held_ = record.held();
   write_cache_off_ = record.write_cache_off();
   unit_state_ = record.unit_state();
+  writes_lost_ = record.writes_lost();
   host_since_usec_ = record.host_since_usec();
   hosts_started_ = record.hosts_started();
   last_exit_ = record.last_exit();
@@ -159,6 +165,7 @@ awaitable<Result<>> Device::adopt(KeptLun kept) {
 
 // The channel first, whatever became of the process: its last answers count.
 awaitable<void> Device::adopt_host(KeptLun kept, std::uint64_t question_id) {
+  if (kept.has(KeptKind::Witness)) witness_ = kept.take(KeptKind::Witness);
   std::unique_ptr<Channel> channel;
   const bool attached = journal_->cursors().host_link == HostLink::Attached;
   const bool whole = complete(kept);
@@ -220,6 +227,7 @@ awaitable<void> Device::give_up_adoption(const Error& error) {
     host_->kill("is replaced");
     co_await host_gone(Wake::kNever);
   }
+  ask_witness();
   co_await take_channel_away();
   co_await close_kernel_side();
   co_await keeper_.drop_all();  // also when there was no kernel side to close

@@ -174,7 +174,10 @@ awaitable<Result<UniqueFd>> Device::host_asks_file(FileAsked asked) {
     co_return fail(Cause::Denied, EACCES, "the handler's manifest does not say that it needs files");
   // A LUN that has had data must not come back empty because its file is not there.
   if (age_ == KernelDeviceAge::Used || ever_served_) asked.create_bytes = 0;
-  co_return co_await files_.open(handler_config(), std::move(asked), kOpenDeadline);
+  auto opened = co_await files_.open(handler_config(), std::move(asked), kOpenDeadline);
+  if (!opened) co_return std::unexpected(std::move(opened.error()));
+  if (opened->witness) witness_ = std::move(opened->witness);
+  co_return std::move(opened->file);
 }
 
 awaitable<Result<control::Identity>> Device::host_asks_identity() {

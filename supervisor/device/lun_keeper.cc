@@ -28,11 +28,14 @@ awaitable<void> LunKeeper::keep(Kept kept) const {
 }
 
 awaitable<void> LunKeeper::drop_host() const {
-  return take_back({std::begin(kOfTheHost), std::end(kOfTheHost)}, Then::GoOn);
+  std::vector<KeptKind> kinds(std::begin(kOfTheHost), std::end(kOfTheHost));
+  kinds.push_back(KeptKind::Witness);
+  return take_back(std::move(kinds), Then::GoOn);
 }
 
 awaitable<void> LunKeeper::drop_all() const {
   std::vector<KeptKind> all(std::begin(kOfTheHost), std::end(kOfTheHost));
+  all.push_back(KeptKind::Witness);
   all.push_back(KeptKind::Journal);
   all.push_back(KeptKind::Uio);
   return take_back(std::move(all), Then::Settle);

@@ -29,6 +29,7 @@ class LunKeeper {
   // When it returns, systemd has closed its copies of whatever there was of this LUN, or did not in time.
   boost::asio::awaitable<void> drop_all() const;
 
+  // Without one of these a host can't be adopted.
   static constexpr KeptKind kOfTheHost[] = {KeptKind::Control,  KeptKind::Pidfd,       KeptKind::Stderr,
                                             KeptKind::Requests, KeptKind::Completions, KeptKind::Data,
                                             KeptKind::Doorbell, KeptKind::Eventfd};

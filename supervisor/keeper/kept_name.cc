@@ -10,9 +10,10 @@ namespace bulkhead::supervisor {
 namespace {
 
 // In the order of KeptKind. Words are for ever: another build reads them.
-constexpr std::array<std::string_view, kKeptKinds> kWords{
-    "journal", "uio", "control", "pidfd", "stderr", "requests", "completions", "data", "doorbell", "eventfd"};
-static_assert(std::to_underlying(KeptKind::Eventfd) + 1 == kWords.size());
+constexpr std::array<std::string_view, kKeptKinds> kWords{"journal",  "uio",      "control",     "pidfd",
+                                                          "stderr",   "requests", "completions", "data",
+                                                          "doorbell", "eventfd",  "witness"};
+static_assert(std::to_underlying(KeptKind::Witness) + 1 == kWords.size());
 
 constexpr std::string_view kPrefix = "lun";
 

@@ -24,8 +24,9 @@ enum class KeptKind : std::uint8_t {
   Data,         //
   Doorbell,     // pipe, write end: rings the host
   Eventfd,      // rings us
+  Witness,      // of write backs that fail: see supervisor/broker/write_back_witness.h
 };
-inline constexpr std::uint8_t kKeptKinds = 10;
+inline constexpr std::uint8_t kKeptKinds = 11;
 
 struct KeptName {
   std::uint32_t lun = 0;  // the uio device's minor

@@ -120,13 +120,17 @@ class Succession : public ::testing::Test {
       auto copies = (*its_session)->duplicate();
       const std::array<int, 3> fds{copies->pidfd.get(), copies->control.get(), copies->standard_error.get()};
       const std::string id = std::to_string((*its_session)->next_question_id());
-      if (!send_packet(wire[1], std::as_bytes(std::span(id)), fds)) ::_exit(2);
       its_owner.dies_when_asked = true;
+      if (!send_packet(wire[1], std::as_bytes(std::span(id)), fds)) ::_exit(2);
       if (death == Death::WhenAskedForTheIdentity) run_until(its_io, [] { return false; });
       ::kill(::getpid(), SIGKILL);
     }
     ends->host = HostEnds{};
     channel = std::move(ends->channel);
+    wire[1].reset();  // so that a child that has died before is seen to have sent nothing
+    // Not before: it would answer a question that is asked earlier.
+    pollfd ready{.fd = wire[0].get(), .events = POLLIN, .revents = 0};
+    ASSERT_EQ(::poll(&ready, 1, static_cast<int>(std::chrono::milliseconds(kLimit).count())), 1);
     if (death == Death::WhenAskedForTheIdentity) {
       channel->submit(SlotIndex{0}, inquire_serial());
       channel->publish();

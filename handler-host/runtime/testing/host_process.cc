@@ -179,6 +179,7 @@ std::string HostProcess::open(const std::string& subtype, const std::string& con
   open.set_max_sectors(2048);
   open.set_largest_transfer_bytes(kTestData);
   if (!unit_state.empty()) open.set_unit_state(unit_state);
+  if (writes_lost) open.set_writes_lost(true);
   send(message);
   const Message opened = expect(Message::kOpened);
   EXPECT_EQ(opened.opened().id(), id_);

@@ -77,7 +77,8 @@ class HostProcess {
   std::function<control::Message(const control::OpenFile&, UniqueFd&)> opener;  // in place of opening it
   bool answer_files = true;
   bool answer_identity = true;
-  std::string unit_state;  // what open() hands on from an earlier host
+  std::string unit_state;    // what open() hands on from an earlier host
+  bool writes_lost = false;  // open() says so
   std::string unit_serial = "00112233-4455-6677-8899-aabbccddeeff";
 
   std::string library_folder;  // where start() finds handlers; empty: where Bazel puts them

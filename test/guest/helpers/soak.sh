@@ -6,6 +6,12 @@ readonly MARGIN_PERCENT=10 MARGIN_KIB=512 MARGIN_FDS=3
 readonly SAMPLED=(supervisor-rss-kib supervisor-pss-kib supervisor-fds host-pss-kib host-fds supervisor-anonymous-kib supervisor-mappings)
 
 memory_of() { awk -v f="$2:" '$1 == f { print $2 }' "/proc/$1/smaps_rollup" 2>/dev/null; } # memory_of PID FIELD
+# own_memory PID FIELD: without the kernel's rings and data areas. Their pages count as soon as they were touched once: a ring's
+# when it has come round, the data area's up to the most that was ever in flight.
+own_memory() {
+  awk -v f="$2:" '/^[0-9a-f]+-[0-9a-f]+ / { kernels = index($0, "/dev/uio") } $1 == f && !kernels { sum += $2 } END { print sum + 0 }' \
+    "/proc/$1/smaps"
+}
 fds_of() { find "/proc/$1/fd" -mindepth 1 2>/dev/null | wc -l; }
 
 # sample: one line: seconds since the boot, then SAMPLED; of hosts the mean. A host that dies meanwhile is left out.
@@ -18,9 +24,8 @@ sample() {
     hosts=$((hosts + 1)) sum=$((sum + pss)) fds=$((fds + $(fds_of "$pid")))
   done
   [ "$hosts" -gt 0 ] || return 0
-  # The kernel's data areas, which grow to the most that was ever in flight, are in RSS and PSS, but not anonymous.
-  printf '%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n' "$(cut -d. -f1 /proc/uptime)" "$(memory_of "$main" Rss)" "$(memory_of "$main" Pss)" \
-    "$(fds_of "$main")" $((sum / hosts)) $((fds / hosts)) "$(memory_of "$main" Anonymous)" "$(wc -l <"/proc/$main/maps")"
+  printf '%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n' "$(cut -d. -f1 /proc/uptime)" "$(own_memory "$main" Rss)" "$(own_memory "$main" Pss)" \
+    "$(fds_of "$main")" $((sum / hosts)) $((fds / hosts)) "$(own_memory "$main" Anonymous)" "$(wc -l <"/proc/$main/maps")"
 }
 
 samples_start() {

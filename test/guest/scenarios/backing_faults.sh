@@ -94,6 +94,34 @@ failing_flush() { # failing_flush NAME CONFIG
   delete_lun "$1"
 }
 
+blocked_in_the_disk() { cut -d ' ' -f 3 /proc/"$1"/task/*/stat 2>/dev/null | grep -q D; }
+
+# The host is killed while its flush waits for the disk, and the write back fails after that: the kernel tells a dead process.
+loss_at_a_death() {
+  local host flusher
+  say "== a flush fails while its host is being killed"
+  create_lun file late 64M "/dev/mapper/below?direct=off"
+  disk=$(loopback_lun late)
+  host=$(property late HostPid)
+  expect_eq "$(write_block 800) $(flush)" "good good" "with a disk that works"
+  within 60 udevadm settle
+  dmsetup suspend --nolockfs --noflush below
+  expect_eq "$(write_block 800)" good "a write to the cache"
+  flush >"$FILES/late-flush.txt" &
+  flusher=$!
+  wait_until 30 blocked_in_the_disk "$host"
+  kill -9 "$host"
+  # A flush of the disk itself succeeds: nothing but the kernel's word to the dead tells of the block.
+  printf '%s\n' "0 800 linear $loop 0" "800 8 error" "808 $((SECTORS - 808)) linear $loop 808" | dmsetup load below
+  dmsetup resume below
+  wait_until 60 host_is_not late "$host"
+  wait "$flusher"
+  expect_eq "$(cat "$FILES/late-flush.txt")" "$LOST" "the flush in which the host was killed"
+  all_good
+  expect_eq "$(write_block 800) $(flush)" "good good" "after it was told"
+  delete_lun late
+}
+
 lying_disk() {
   local host
   say "== the disk forgets writes"
@@ -131,6 +159,7 @@ loop=$(losetup -f --show /scratch/below.img)
 dmsetup create below --table "0 $SECTORS linear $loop 0"
 one_block
 failing_flush device "/dev/mapper/below?direct=off"
+loss_at_a_death
 lying_disk
 slow_disk
 # Under a file, on a file system that has nothing else to write.
