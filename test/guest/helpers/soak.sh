@@ -31,11 +31,13 @@ sample() {
 samples_start() {
   local every=${SOAK_SAMPLE_SECONDS:-60}
   : >"$FILES/samples.tsv"
+  cat "/proc/$(main_pid)/smaps" >"$FILES/smaps-first.txt"
   # The interval is what a sample is taken at.
   while sample >>"$FILES/samples.tsv" 2>/dev/null || true; do sleep "$every"; done &
   SAMPLER=$!
 }
 samples_stop() {
+  cat "/proc/$(main_pid)/smaps" >"$FILES/smaps-last.txt"
   kill "$SAMPLER" 2>/dev/null || true
   wait "$SAMPLER" 2>/dev/null || true
 }
