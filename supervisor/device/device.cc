@@ -313,10 +313,11 @@ awaitable<void> Device::lose_host() {
   }
   co_await host_gone(Wake::kNever);
   if (!host_end_) co_return;  // we are to leave, and it can't be killed
+  // A host that owes no answer has told what it knew. Asked first: aborted commands are answered with the
+  // channel's end.
+  if (stats_->in_flight.get() != 0) ask_witness();
   co_await take_channel_away();
   co_await keep_commands_from_host(false);
-  // A host that owed no answer has told what it knew.
-  if (stats_->in_flight.get() != 0) ask_witness();
   if (served) {
     ++deaths_;
     failures_ = steady_clock::now() - serving_since_ > kSteady ? 1 : failures_ + 1;

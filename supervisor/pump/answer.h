@@ -11,6 +11,7 @@
 namespace bulkhead::supervisor {
 
 inline constexpr std::uint8_t kStatusGood = 0x00;
+inline constexpr std::uint8_t kStatusConditionMet = 0x04;
 inline constexpr std::uint8_t kStatusCheckCondition = 0x02;
 inline constexpr std::uint8_t kStatusBusy = 0x08;
 inline constexpr std::uint8_t kStatusTaskAborted = 0x40;

@@ -19,8 +19,8 @@ constexpr std::uint32_t kSuspectAfter = 2;
 constexpr std::uint32_t kPoisonAfter = 3;
 
 bool is_good(std::uint8_t status) {
-  return status == kStatusGood || status == 0x04;
-}  // CONDITION MET
+  return status == kStatusGood || status == kStatusConditionMet;
+}
 
 }  // namespace
 
