@@ -2,8 +2,7 @@
 // them may draw anew (get_hash_key() in its hashmap.c). A test has a bus client and the service in one
 // process; the supervisor has one thread that uses the bus. Linked into the test program itself, or the run
 // time's own function comes first.
-extern "C" const char*
-__tsan_default_suppressions();  // NOLINT(bugprone-reserved-identifier): the run time's name
+// NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the run time's name for it
 extern "C" const char* __tsan_default_suppressions() {
   return "race:libsystemd.so\n";
 }
