@@ -31,6 +31,8 @@ inline constexpr MessageId kMsgHostsAdopted{"f5cf15f62eca4eafadd8742c619c1d50"};
 inline constexpr MessageId kMsgHostLied{"e5ec1e835d39455aa7006c80ade83cfa"};
 // A command killed two hosts and was answered with an error instead of a third. DEVICE.
 inline constexpr MessageId kMsgCommandPoisoned{"030d2efc4692467b8111265fbc56e88d"};
+// A write back failed while a host was being ended: the next flush fails. DEVICE, HOST_PID.
+inline constexpr MessageId kMsgWritesLost{"d07dbb215efa4b329aabe4d333705403"};
 // An initiator's error handler, or a reset, has aborted commands: something took too long. DEVICE, HOST_PID.
 inline constexpr MessageId kMsgTasksAborted{"341cfd8bbd9f4193801ad92a2193b310"};
 // The kernel's ring is broken: commands can only time out until it is reset. DEVICE.

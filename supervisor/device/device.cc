@@ -80,8 +80,12 @@ void Device::ask_witness() {
   if (!witness || !write_back_failed(witness)) return;
   writes_lost_ = true;
   save_record();
-  log(Level::Error, log_fields(),
-      "a write to the backing file failed while the handler-host was being ended; the next flush fails");
+  constexpr const char* kText =
+      "a write to the backing file failed while the handler-host was being ended; the next flush fails";
+  auto fields = log_fields();
+  fields.message_id = kMsgWritesLost;
+  log(Level::Error, fields, kText);
+  context_.observer.event(key_, "writes-lost", kText);
 }
 
 bool Device::take_over_wait(PendingReply& added) {

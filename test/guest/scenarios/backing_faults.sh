@@ -117,6 +117,7 @@ loss_at_a_death() {
   wait_until 60 host_is_not late "$host"
   wait "$flusher"
   expect_eq "$(cat "$FILES/late-flush.txt")" "$LOST" "the flush in which the host was killed"
+  journal_has 'a write to the backing file failed while the handler-host was being ended' || die "the journal does not tell of the loss"
   all_good
   expect_eq "$(write_block 800) $(flush)" "good good" "after it was told"
   delete_lun late
