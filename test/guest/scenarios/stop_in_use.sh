@@ -87,7 +87,7 @@ for lun in "${luns[@]}"; do
   record "longest stall of $lun" "$(($(property "$lun" LongestStallUsec) / 1000))" ms
 done
 kept=$(systemctl show --value --property=NFileDescriptorStore "$SUPERVISOR")
-expect_eq "$kept" $((10 * ${#luns[@]})) "descriptors that systemd keeps"
+expect_eq "$kept" $((11 * ${#luns[@]})) "descriptors that systemd keeps"
 ! journal_has "can't go on where the last supervisor stopped" || die "a device was not adopted"
 
 say "== the next daemon can't read what the last one left: hosts end in good order, initiators get BUSY and retry"
