@@ -88,6 +88,7 @@ void CrashWorld::survive(const std::function<void()>& work) {
     asked = nullptr;
     return;
   } catch (const SupervisorDied&) {
+    // The next one takes over below.
   }
   for (;;) {
     path_.reset();
@@ -98,6 +99,7 @@ void CrashWorld::survive(const std::function<void()>& work) {
       asked = nullptr;
       return;
     } catch (const SupervisorDied&) {
+      // And the next one again.
     }
   }
 }

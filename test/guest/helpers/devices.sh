@@ -105,6 +105,17 @@ host_is_not() { [ "$(host_pid "$1")" != "$2" ]; } # has a host, and it is not th
 no_host() { ! host_pid "$1" >/dev/null; }
 no_hosts_at_all() { ! pgrep -f '^tcmu-host: ' >/dev/null; }
 
+# writers_of FILE: processes that have it open for writing. The supervisor, and systemd for it, can only ask whether a write
+# back failed.
+writers_of() {
+  local pid fd
+  for pid in $(fuser "$1" 2>/dev/null); do
+    for fd in /proc/"$pid"/fd/*; do
+      if [ "$fd" -ef "$1" ] && grep -qE '^flags:.*[12]$' "/proc/$pid/fdinfo/${fd##*/}"; then echo "$pid" && break; fi
+    done
+  done | xargs
+}
+
 has_object() { busctl --list tree "$BUS_NAME" | grep -qE "^$DEVICES/user_[0-9]+/$1\$"; }
 no_object() { ! has_object "$1"; }
 property_matches() { property "$1" "$2" | grep -qE -- "$3"; }

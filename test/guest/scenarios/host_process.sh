@@ -28,7 +28,7 @@ names() {
 }
 
 descriptors() {
-  local pid=$1 wanted main
+  local pid=$1 wanted
   # Standard input and output, standard error to the supervisor, control socket; the loop's epoll and its own eventfd; the
   # file; its io_uring; doorbells: a pipe to it, an eventfd from it. The channel's memory is mapped, not held open.
   wanted=$(printf '%s\n' /dev/null /dev/null pipe socket 'anon_inode:[eventpoll]' 'anon_inode:[eventfd]' /scratch/d0.raw \
@@ -37,9 +37,8 @@ descriptors() {
   expect_eq "$(awk '/memfd:tcmu-/ { print $2, $6 }' "/proc/$pid/maps" | sort -k2)" \
     "$(printf '%s\n' 'rw-s /memfd:tcmu-completions' 'rw-s /memfd:tcmu-data' 'r--s /memfd:tcmu-requests')" "mappings of the channel"
   ! grep -q uio "/proc/$pid/maps" || die "the kernel's ring is mapped in a host"
-  # And nobody else inherits anything of it: the supervisor has no descriptor of the file.
-  main=$(main_pid)
-  ! open_files "$main" | grep -q /scratch/ || die "the supervisor holds a LUN's file open: $(open_files "$main")"
+  # And nobody else inherits anything of it.
+  expect_eq "$(writers_of /scratch/d0.raw)" "$pid" "processes that can write to the file"
 }
 
 standing() {

@@ -17,16 +17,6 @@ both_flow() {
     load_flows "$lun" "${disk[$lun]}"
   done
 }
-# writers_of FILE: processes that have it open for writing. The supervisor, and systemd for it, can only ask whether a write
-# back failed.
-writers_of() {
-  local pid fd
-  for pid in $(fuser "$1" 2>/dev/null); do
-    for fd in /proc/"$pid"/fd/*; do
-      if [ "$fd" -ef "$1" ] && grep -qE '^flags:.*[12]$' "/proc/$pid/fdinfo/${fd##*/}"; then echo "$pid" && break; fi
-    done
-  done | xargs
-}
 both_have_one_host() {
   local lun
   for lun in "${luns[@]}"; do
