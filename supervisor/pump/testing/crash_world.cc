@@ -80,28 +80,25 @@ void CrashWorld::start_supervisor(const CommandRing& ring) {
   path_ = std::make_unique<DataPath>(ring, journal_, stats_, events, [this] { kernel_.kick(); });
 }
 
-// Does a supervisor's work; if it dies meanwhile, the next one takes over, which may die too.
-void CrashWorld::survive(const std::function<void()>& work) {
+// False: the supervisor died in the middle of it.
+bool CrashWorld::lives_through(const std::function<void()>& work) {
   asked = &dies_;
   try {
     work();
-    asked = nullptr;
-    return;
   } catch (const SupervisorDied&) {
-    // The next one takes over below.
+    return false;
   }
-  for (;;) {
+  asked = nullptr;
+  return true;
+}
+
+// Does a supervisor's work; if it dies meanwhile, the next one takes over, which may die too.
+void CrashWorld::survive(const std::function<void()>& work) {
+  if (lives_through(work)) return;
+  do {
     path_.reset();
     journal_.reset();
-    asked = &dies_;
-    try {
-      take_over();
-      asked = nullptr;
-      return;
-    } catch (const SupervisorDied&) {
-      // And the next one again.
-    }
-  }
+  } while (!lives_through([this] { take_over(); }));
 }
 
 // As the device does it (supervisor/device/device_adoption.cc).

@@ -62,6 +62,7 @@ class CrashWorld final : private DataPath::Events {
 
   void start_supervisor(const CommandRing& ring);
   void take_over();
+  bool lives_through(const std::function<void()>& work);
   void survive(const std::function<void()>& work);
   void turn();
   void settle();
