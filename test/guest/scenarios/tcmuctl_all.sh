@@ -91,7 +91,15 @@ tcmuctl show d0 >"$FILES/show.txt"
 status_is 0 as_nobody tcmuctl watch --count 3 --interval 0.5
 ! grep -qF "$ESCAPE" /run/out || die "watch sends escape sequences into a pipe"
 expect_eq "$(grep -c '^DEVICE ' /run/out)" 3 "tables of watch --count 3"
-grep "^$key " /run/out | sed -n '$p' | awk '{ exit !($3 > 0 && $4 > 0) }' || die "no rates under load: $(cat /run/out)"
+# fio writes for a while and then reads all of it back to verify it, so one table may show reads or writes alone.
+read_rates='' write_rates=''
+both_rates() {
+  tcmuctl watch --count 2 --interval 0.5 | grep "^$key " | sed -n '$p' >/run/rates
+  awk '{ exit !($3 > 0) }' /run/rates && read_rates=seen
+  awk '{ exit !($4 > 0) }' /run/rates && write_rates=seen
+  [ "$read_rates$write_rates" = seenseen ]
+}
+wait_until 60 both_rates
 in_terminal 200 "tcmuctl top -n 2 -i 0.3" >/run/out
 expect_eq "$(grep -oF "${ESCAPE}2J" /run/out | wc -l)" 2 "screens of top -n 2"
 grep -qF "${ESCAPE}32mserving" /run/out || die "serving is not green on a terminal"
