@@ -6,7 +6,7 @@
 # memory: 512
 # run: by-name
 # timeout: 1500
-# expect-kernel: invoked oom-killer|Out of memory: Killed process|oom-kill:|oom_reaper: -- a program eats all memory on purpose
+# expect-kernel: invoked oom-killer|Out of memory: Killed process|oom-kill:|oom_reaper:|page allocation failure: order:0, mode:.*GFP_NOWAIT|Call Trace -- a program eats all memory on purpose, and TCMU answers what it can't queue with TASK SET FULL
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
 
