@@ -30,6 +30,16 @@ complaints=$(systemd-analyze verify --man=no "$scratch"/*.service 2>&1 | grep -F
 [ "$(value "$unit" KillMode)" = process ] || fail "hosts would be killed with their supervisor, instead of being adopted"
 [ "$(value "$unit" Delegate)" = yes ] || fail "systemd would tidy up the control groups of hosts that are to be adopted"
 
+# What is left of root's power is told in docs/security.md, point by point, and becomes no more.
+verdict=$(systemd-analyze security --offline=true --json=short "$unit")
+table=$(sed 's/\\|/|/g' docs/security.md)
+while IFS= read -r point; do
+    grep -qF -- "\`$point\`" <<<"$table" || fail "docs/security.md does not say why the unit has no $point"
+done < <(python3 -c 'import json, sys
+for row in json.load(sys.stdin):
+    if row["exposure"]: print(row["name"])' <<<"$verdict")
+systemd-analyze security --offline=true --threshold=66 "$unit" >/dev/null || fail "systemd-analyze security counts more exposure than 6.6"
+
 # A supervisor that ends is followed by one that adopts its hosts.
 store=$(value "$unit" FileDescriptorStoreMax)
 # 1400 LUNs; systemd closes what is too much, and LUNs beyond it would be reset at a restart.

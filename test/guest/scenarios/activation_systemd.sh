@@ -19,6 +19,10 @@ case $PHASE in
     expect_eq "$(state_of "$SUPERVISOR")" active "the supervisor after targetcli ls"
     expect_eq "$(name_owner_pid)" "$(main_pid)" "owner of the name"
 
+    # Its unit's walls stand; and no directive has crept in that would hide from it a file that a config string names.
+    expect_eq "$(readlink "/proc/$(main_pid)/ns/mnt")" "$(readlink /proc/1/ns/mnt)" "mount namespace of the supervisor"
+    expect_eq "$(awk '/^Seccomp:/ { print $2 }' "/proc/$(main_pid)/status")" 2 "system call filter of the supervisor"
+
     stop_supervisor
     ! bus_name_owned || die "the name is still owned after a stop"
     make_backing /scratch/d0.raw 32M
