@@ -49,7 +49,7 @@ class World final : private DataPath::Events {
         if (const auto slot = host_->next()) host_->answer(*slot);
         break;
       case 4:
-        host_->answer_raw(lie(honest_answer(take(rest)), rest));
+        answer_raw(lie(honest_answer(take(rest)), rest));
         break;
       case 5:
         // Near what is true, or far away.
@@ -114,6 +114,15 @@ class World final : private DataPath::Events {
   void send(std::span<const std::uint8_t> cdb, FakeKernel::Data direction, std::size_t bytes) {
     const std::vector<std::uint8_t> data(direction == FakeKernel::Data::Out ? bytes : 0, 0x5a);
     (void)kernel_.queue(cdb, bytes == 0 ? FakeKernel::Data::None : direction, bytes, data);
+  }
+  // Some lies need no context to be one, and must be seen through.
+  void answer_raw(const channel::CompletionEntry& entry) {
+    const bool lie = entry.slot >= kSize.slots || entry.reserved != 0 ||
+                     entry.sense_bytes > channel::kSenseBytes ||
+                     entry.generation != host_->slot(entry.slot).generation;
+    host_->answer_raw(entry);
+    turn();
+    BULKHEAD_CHECK(dead_ || !lie);
   }
   [[nodiscard]] channel::CompletionEntry honest_answer(std::uint8_t slot) const {
     if (slot < kSize.slots) return host_->honest(slot);
