@@ -19,6 +19,7 @@ class Setup:
     hardware: Hardware
     packages: tuple[str, ...]
     peer: str | None
+    tree: bool  # whether the install tree is laid over the root
 
 
 @dataclass
@@ -44,4 +45,5 @@ def _setup(scenario: Scenario, defaults: Defaults) -> Setup:
     usual = defaults.hardware
     hardware = Hardware(cpus=scenario.cpus or usual.cpus, memory_mib=scenario.memory_mib or usual.memory_mib,
                         scratch=scenario.scratch or usual.scratch)
-    return Setup(hardware, tuple(sorted({*defaults.packages, *scenario.packages})), scenario.peer or defaults.peer)
+    return Setup(hardware, tuple(sorted({*defaults.packages, *scenario.packages})), scenario.peer or defaults.peer,
+                 scenario.tree)

@@ -74,7 +74,7 @@ def _one_machine(run: Run, images: Images, boot: Boot, share: Path, heads: dict[
         work = run.store.scratch()
         try:
             overlay = work / "overlay.tar"
-            write_overlay(overlay, install=run.install, peer=images.peer, shell=False, added=run.added,
+            write_overlay(overlay, install=run.install if boot.setup.tree else None, peer=images.peer, shell=False, added=run.added,
                           scenarios=[one.file for one in boot.scenarios])
             with Line(f"[{series}] booting {images.kernel.package.release}") as line:
                 machine = Machine(images.kernel, images.root, overlay, boot.setup.hardware, share=share, work=work,

@@ -11,7 +11,7 @@ source /usr/lib/bulkhead-guest/helpers/load.sh
 # shellcheck source=test/guest/helpers/killer.sh
 source /usr/lib/bulkhead-guest/helpers/killer.sh
 
-readonly STORM=/usr/lib/tcmu-bulkhead/tcmu-storm
+readonly STORM=${STORM:-/usr/lib/tcmu-bulkhead/tcmu-storm}
 STORM_LUNS=(s0 s1 s2 s3 s4 s5) # under tcmu-storm
 FIO_LUNS=(f0 f1)               # under fio
 CALM_LUNS=(c0 c1)              # bystanders
