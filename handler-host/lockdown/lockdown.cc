@@ -8,8 +8,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
+#include "handler-host/lockdown/empty_root.h"
+#include "handler-host/lockdown/first_process.h"
 #include "handler-host/lockdown/limits.h"
+#include "handler-host/lockdown/namespaces.h"
 #include "handler-host/lockdown/privileges.h"
 
 namespace bulkhead::host {
@@ -49,6 +53,18 @@ void lock_memory(bool unlimited) {
   if (unlimited) ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }
 
+// While there is still the privilege to do so.
+void close_in(const LockdownPlan& plan, Walls& walls) {
+  const auto visible = visible_paths(plan.readable);
+  leave_namespaces(plan.network ? Network::Shared : Network::None, walls);
+  if (walls.state("mount-namespace") != "on")
+    walls.missing("root", "it needs the mount namespace");
+  else if (auto entered = enter_empty_root(visible); !entered)
+    walls.missing("root", entered.error().what);
+  else
+    walls.stands("root");
+}
+
 Result<> forbid_new_privileges() {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno(errno, "set no_new_privs");
   return {};
@@ -74,23 +90,31 @@ std::string command_name(std::string_view visible_name) {
   return std::string(kPrefix) += label;
 }
 
-Result<> lock_down(const LockdownPlan& plan) {
+Result<Walls> lock_down(const LockdownPlan& plan) {
+  Walls walls;
   set_command_name(plan.visible_name);
   ignore_signals();
+  die_of_signals();
   ::umask(077);
-  if (auto done = clear_environment(); !done) return done;
-  if (auto done = close_other_fds(plan.first_unwanted_fd); !done) return done;
-  // These want privileges that go next.
+  if (auto done = clear_environment(); !done) return std::unexpected(std::move(done.error()));
+  if (auto done = close_other_fds(plan.first_unwanted_fd); !done)
+    return std::unexpected(std::move(done.error()));
+  // These want privileges in the first user namespace, which go next.
   const bool unlimited = raise_memory_lock_limit();
   lock_memory(unlimited);
   become_io_flusher();
-  if (auto done = lower_limits(); !done) return done;
-  // Namespaces and an empty root belong here: they need privileges too.
-  if (auto done = drop_privileges(plan.uid); !done) return done;
-  if (auto done = forbid_new_privileges(); !done) return done;
+  if (auto done = lower_limits(); !done) return std::unexpected(std::move(done.error()));
+  walls.stands("limits");
+  if (plan.uid) close_in(plan, walls);
+  if (auto done = drop_privileges(plan.uid, walls); !done) return std::unexpected(std::move(done.error()));
+  if (auto done = forbid_new_privileges(); !done) return std::unexpected(std::move(done.error()));
+  walls.stands("no-new-privileges");
+  if (auto done = forbid_dumps(); !done) return std::unexpected(std::move(done.error()));
+  walls.stands("dumpable");
   // Landlock and seccomp belong here: they need no_new_privs and no privilege. The filter is tightened a
   // second time after the handler's open (runtime/host.cc).
-  return forbid_dumps();
+  if (auto all = walls.check(plan.required); !all) return std::unexpected(std::move(all.error()));
+  return walls;
 }
 
 }  // namespace bulkhead::host

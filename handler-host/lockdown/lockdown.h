@@ -8,8 +8,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
+#include "handler-host/lockdown/walls.h"
 
 namespace bulkhead::host {
 
@@ -17,11 +19,17 @@ struct LockdownPlan {
   std::optional<uid_t> uid;   // to become; also the gid. nullopt: stay who we are
   std::string visible_name;   // argv[0], e.g. "tcmu-host: file/d0"
   int first_unwanted_fd = 4;  // this one and all above are closed
+  bool network = false;       // the handler's manifest asks for it
+  // Read besides the system's libraries: folders of handlers, and what the handler's manifest names.
+  std::vector<std::string> readable;
+  std::vector<std::string> required;  // walls without which there shall be no host
 };
 
-// Errors: of a step that must succeed; the text names it. Steps that only make things better are tried and
-// forgotten: what stands of them is seen in /proc/PID/status.
-[[nodiscard]] Result<> lock_down(const LockdownPlan& plan);
+// With a uid: namespaces of its own and an empty root too; without one (tests) the process can still see
+// everything. Tells which walls stand. Errors: of a step that must succeed, or of a required wall that is
+// missing; the text names it. Other walls that are missing are reported, and that is all: a host in a lesser
+// sandbox serves its LUN.
+[[nodiscard]] Result<Walls> lock_down(const LockdownPlan& plan);
 
 // The 15 bytes that top, pgrep and the kernel's log show: "tcmu:file/d0" of "tcmu-host: file/d0". Of a long
 // name the end is kept, because names are numbered at their ends.

@@ -3,6 +3,8 @@
 #include <cap-ng.h>
 #include <fmt/format.h>
 #include <grp.h>
+#include <sched.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -32,6 +34,37 @@ Result<> become(uid_t uid) {
   return {};
 }
 
+// A user namespace in which no id is mapped: the capabilities it brings are given up at once, and nothing in
+// it can ever be anybody. Debian lets an administrator forbid this to whoever has no CAP_SYS_ADMIN
+// (kernel.unprivileged_userns_clone), so that one is kept until here. Not before the change of user, for a
+// namespace's owner has power over it; not before the new root, for the kernel refuses it to who is chrooted.
+void leave_user_namespace(Walls& walls) {
+  ::capng_clear(CAPNG_SELECT_CAPS);
+  ::capng_update(CAPNG_ADD, static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED), CAP_SYS_ADMIN);
+  ::capng_apply(CAPNG_SELECT_CAPS);  // where we never had it, the kernel's own rule decides
+  if (::unshare(CLONE_NEWUSER) == 0)
+    walls.stands("user-namespace");
+  else
+    walls.missing("user-namespace", errno_text(errno));
+}
+
+// All of it again in the new namespace, whose creator has every capability in every set but the ambient one.
+// Not by libcap-ng, which looks for the number of capabilities in /proc.
+Result<> empty_bounding_here() {
+  for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability)
+    if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0)
+      return fail_errno(errno, "empty the capability bounding set of the user namespace");
+  return {};
+}
+
+Result<> become_in_own_namespace(uid_t uid, Walls& walls) {
+  if (::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) return fail_errno(errno, "keep capabilities for a moment");
+  if (auto done = become(uid); !done) return done;
+  leave_user_namespace(walls);
+  ::prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
+  return walls.state("user-namespace") == "on" ? empty_bounding_here() : Result<>();
+}
+
 Result<> empty_own_sets() {
   ::capng_clear(CAPNG_SELECT_CAPS);
   if (const int result = ::capng_apply(CAPNG_SELECT_CAPS); result != 0)
@@ -50,13 +83,16 @@ Result<> check_gone(std::optional<uid_t> uid) {
 
 }  // namespace
 
-Result<> drop_privileges(std::optional<uid_t> uid) {
+Result<> drop_privileges(std::optional<uid_t> uid, Walls& walls) {
   if (::capng_get_caps_process() != 0) return fail(Cause::Backend, EIO, "read the capabilities");
   if (auto done = empty_bounding_and_ambient(); !done) return done;
   if (uid)
-    if (auto done = become(*uid); !done) return done;
+    if (auto done = become_in_own_namespace(*uid, walls); !done) return done;
   if (auto done = empty_own_sets(); !done) return done;
-  return check_gone(uid);
+  if (auto done = check_gone(uid); !done) return done;
+  if (uid) walls.stands("user");
+  walls.stands("capabilities");
+  return {};
 }
 
 }  // namespace bulkhead::host

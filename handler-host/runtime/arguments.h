@@ -5,18 +5,23 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 
 namespace bulkhead::host {
 
 struct Arguments {
-  std::string_view visible_name;  // argv[0]
-  std::optional<uid_t> uid;
+  std::string_view visible_name;   // argv[0]
+  std::optional<uid_t> uid;        // --uid=N, N above 0
+  bool network = false;            // --network: the handler's manifest asks for it
+  std::vector<std::string> paths;  // --library-dir=FOLDER, --path=PATH: what the process may see of the files
+  std::vector<std::string> required;  // --require=WALL,...: walls it must not run without
 };
 
-// `[--uid=N]`, N above 0. Errors: BadInput.
+// Errors: BadInput, for what is unknown, repeated or malformed.
 [[nodiscard]] Result<Arguments> parse_arguments(std::span<const char* const> arguments);
 
 }  // namespace bulkhead::host

@@ -7,6 +7,8 @@
 namespace bulkhead::host {
 namespace {
 
+using ::testing::ElementsAre;
+
 Result<Arguments> parse(std::vector<const char*> arguments) {
   return parse_arguments(arguments);
 }
@@ -17,9 +19,20 @@ TEST(Arguments, AreAVisibleNameAndPerhapsAUid) {
   EXPECT_EQ(parse({"x", "--uid=1234"})->uid, 1234u);
 }
 
+TEST(Arguments, TellOfTheSandboxWhatTheManifestAsksFor) {
+  const auto parsed =
+      parse({"x", "--uid=5", "--library-dir=/usr/lib/h", "--path=/etc/ceph", "--path=/etc/hosts", "--network",
+             "--require=root,landlock", "--require=seccomp"});
+  EXPECT_THAT(parsed->paths, ElementsAre("/usr/lib/h", "/etc/ceph", "/etc/hosts"));
+  EXPECT_THAT(parsed->required, ElementsAre("root", "landlock", "seccomp"));
+  EXPECT_TRUE(parsed->network);
+  EXPECT_FALSE(parse({"x"})->network);
+}
+
 TEST(Arguments, RefuseEverythingElse) {
-  for (const char* argument : {"--help", "--uid", "--uid=", "--uid=0", "--uid=-1", "--uid=x", "--uid=1x",
-                               "--uid=4294967295", "--uid=4294967296", "extra"})
+  for (const char* argument :
+       {"--help", "--uid", "--uid=", "--uid=0", "--uid=-1", "--uid=x", "--uid=1x", "--uid=4294967295",
+        "--uid=4294967296", "extra", "--path=etc", "--library-dir=", "--network=1"})
     EXPECT_FALSE(parse({"x", argument})) << argument;
   EXPECT_FALSE(parse({"x", "--uid=1", "--uid=2"}));
   EXPECT_THAT(parse({"x", "--uid=0"}).error().what, ::testing::HasSubstr("a user id above 0"));

@@ -24,6 +24,14 @@ void put_failure(control::Failure& failure, const Error& error) {
   failure.set_text(error.what);
 }
 
+void put_walls(control::Opened& opened, const Walls& walls) {
+  for (const Wall& wall : walls.all()) {
+    control::Wall& told = *opened.add_walls();
+    told.set_name(std::string(wall.name));
+    told.set_state(wall.state);
+  }
+}
+
 // What handler.h promises to every handler.
 Result<> check_lun(const control::Open& open) {
   const std::uint32_t block = open.block_bytes();
@@ -47,9 +55,10 @@ Result<> check_lun(const control::Open& open) {
 
 }  // namespace
 
-Host::Host(std::unique_ptr<EventLoop> loop, UniqueFd control)
+Host::Host(std::unique_ptr<EventLoop> loop, UniqueFd control, Walls walls)
     : loop_(std::move(loop)),
       control_(std::move(control)),
+      walls_(std::move(walls)),
       journal_(control_),
       services_(*loop_, control_, journal_),
       identity_(*loop_, control_) {}
@@ -149,6 +158,7 @@ ExitCode Host::open_and_serve(const control::Open& open) {
   if (open.writes_lost()) unit.writes_lost();
   control::Message opened;
   opened.mutable_opened()->set_id(open.id());
+  put_walls(*opened.mutable_opened(), walls_);
   send(opened);
   // Opening may have taken memory that serving does not need.
   ::malloc_trim(0);

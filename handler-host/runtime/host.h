@@ -11,6 +11,7 @@
 #include "base/unique_fd.h"
 #include "handler-host/api/handler.h"
 #include "handler-host/channel/host_channel.h"
+#include "handler-host/lockdown/walls.h"
 #include "handler-host/runtime/control_client.h"
 #include "handler-host/runtime/device_services.h"
 #include "handler-host/runtime/event_loop.h"
@@ -22,7 +23,7 @@ namespace bulkhead::host {
 
 class Host {
  public:
-  Host(std::unique_ptr<EventLoop> loop, UniqueFd control);
+  Host(std::unique_ptr<EventLoop> loop, UniqueFd control, Walls walls);
 
   // Where the supervisor breaks a rule, falls silent or is gone before serving began, the process ends here.
   [[nodiscard]] ExitCode run();
@@ -41,6 +42,7 @@ class Host {
 
   std::unique_ptr<EventLoop> loop_;
   ControlClient control_;
+  Walls walls_;
   Journal journal_;
   DeviceServices services_;
   IdentityClient identity_;

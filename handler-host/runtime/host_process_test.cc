@@ -412,8 +412,11 @@ TEST_F(Host, EndsQuietlyWhenTheSupervisorIsGoneBeforeItStarted) {
 
 TEST(HostProgram, SaysThatItIsNotStartedByHand) {
   HostProcess host({"tcmu-handler-host", "--help"});
-  EXPECT_EQ(host.wait_end(),
-            (HostEnd{true, 2, "tcmu-handler-host: unknown or repeated argument --help; there is --uid=N\n"}));
+  EXPECT_EQ(
+      host.wait_end(),
+      (HostEnd{true, 2,
+               "tcmu-handler-host: --help: unknown or repeated argument; tcmu-handler-host(8) tells which "
+               "there are\n"}));
 }
 
 // Where a user that is nobody here can read it; a build folder often is not.
@@ -435,9 +438,10 @@ class PublicFolder {
 
 TEST(HostProgram, IsVisibleByItsNameAndLockedDown) {
   const bool root = ::geteuid() == 0;
-  HostProcess host(root ? std::vector<std::string>{"tcmu-host: null/d0", "--uid=54321"}
-                        : std::vector<std::string>{"tcmu-host: null/d0"});
   const PublicFolder folder;
+  std::vector<std::string> arguments{"tcmu-host: null/d0", "--library-dir=" + folder.path};
+  if (root) arguments.emplace_back("--uid=54321");
+  HostProcess host(arguments);
   folder.take(host.library("null"));
   host.library_folder = folder.path;
   ASSERT_EQ(host.open("null", "", kMebibyte), "");

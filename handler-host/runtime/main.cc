@@ -1,6 +1,6 @@
 // tcmu-handler-host: one process per LUN. Started by tcmu-supervisor with
 //   fd 0, 1  /dev/null        fd 2  a pipe or /dev/null        fd 3  the control socket
-//   argv[0]  the name to be seen by, e.g. "tcmu-host: file/d0"   argv[1]  --uid=N, if it starts as root
+//   argv[0]  the name to be seen by, e.g. "tcmu-host: file/d0"   the rest: arguments.h
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <malloc.h>
@@ -54,12 +54,15 @@ int main(int argc, char** argv) {
                 "process for each LUN, not by hand");
   const LockdownPlan plan{.uid = arguments->uid,
                           .visible_name = std::string(arguments->visible_name),
-                          .first_unwanted_fd = kControlFd + 1};
-  if (auto locked = lock_down(plan); !locked)
-    end_process(ExitCode::LockdownFailed, fmt::format("lock-down: {}", locked.error().what));
+                          .first_unwanted_fd = kControlFd + 1,
+                          .network = arguments->network,
+                          .readable = arguments->paths,
+                          .required = arguments->required};
+  auto walls = lock_down(plan);
+  if (!walls) end_process(ExitCode::LockdownFailed, fmt::format("lock-down: {}", walls.error().what));
   keep_memory_small();
   auto loop = EventLoop::create();
   if (!loop) end_process(ExitCode::SystemRefused, loop.error().what);
-  Host host(std::move(*loop), take_control_socket());
+  Host host(std::move(*loop), take_control_socket(), std::move(*walls));
   return static_cast<int>(host.run());
 }

@@ -85,6 +85,13 @@ std::string problem_in_limits(const HandlerManifest::Limits& limits) {
   return {};
 }
 
+std::string problem_in_needs(const HandlerManifest::Needs& needs) {
+  for (const std::string& path : needs.path())
+    if (!path.starts_with('/') || path.find_first_not_of('/') == std::string::npos)
+      return fmt::format("needs.path \"{}\" is not an absolute path below /", printable(path));
+  return {};
+}
+
 std::string problem_in(const HandlerManifest& manifest) {
   if (!is_subtype(manifest.subtype()))
     return fmt::format("subtype \"{}\" is not [a-z][a-z0-9_]* of at most 31 bytes",
@@ -95,6 +102,7 @@ std::string problem_in(const HandlerManifest& manifest) {
   if (manifest.library().find('/') != std::string::npos)
     return fmt::format("library \"{}\" is not a file name beside the manifest",
                        printable(manifest.library()));
+  if (std::string problem = problem_in_needs(manifest.needs()); !problem.empty()) return problem;
   return problem_in_limits(manifest.limits());
 }
 

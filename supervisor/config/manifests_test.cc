@@ -91,6 +91,9 @@ TEST_F(ManifestsTest, EveryBadFieldIsNamed) {
               HasSubstr("limits.open_seconds is 0"));
   EXPECT_THAT(problem_of("subtype: 'file' limits { data_mebibytes: 9999 } " + rest),
               HasSubstr("data_mebibytes"));
+  for (const char* path : {"etc/ceph", "", "/", "//"})
+    EXPECT_THAT(problem_of(std::string("subtype: 'file' needs { path: '") + path + "' } " + rest),
+                HasSubstr("is not an absolute path below /"));
   EXPECT_THAT(problem_of(std::string(70'000, '#')), HasSubstr("larger than 64 KiB"));
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "supervisor/device/sandbox_arguments.h"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -63,7 +64,8 @@ awaitable<ConfigVerdict> ConfigChecks::check(DeviceHandler handler, std::string 
   const HostCommand command{
       .binary = context_.hosts.binary,
       .visible_name = fmt::format("tcmu-host: {} (config check)", subtype),
-      .uid = context_.hosts.uid_base == 0 ? 0 : context_.hosts.uid_base + kCheckUids + last_uid_};
+      .uid = context_.hosts.uid_base == 0 ? 0 : context_.hosts.uid_base + kCheckUids + last_uid_,
+      .sandbox = sandbox_arguments(handler.manifest, handler.library)};
   auto session = HostSession::launch(context_.io, command, fmt::format("check of {}", subtype), owner);
   if (!session) co_return ConfigVerdict{false, session.error().what};
   control::Start start;

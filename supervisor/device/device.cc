@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "supervisor/broker/write_back_witness.h"
 #include "supervisor/device/on_pump.h"
+#include "supervisor/device/sandbox_arguments.h"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -234,6 +235,7 @@ awaitable<Result<>> Device::start_host() {
   const HostCommand command{.binary = context_.hosts.binary,
                             .visible_name = fmt::format("tcmu-host: {}/{}", subtype, key_.name),
                             .uid = host_uid(),
+                            .sandbox = sandbox_arguments(handler_.manifest, handler_.library),
                             .cgroup_fd = leaf->get()};
   host_end_.reset();
   adopted_host_ = false;

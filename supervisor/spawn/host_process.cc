@@ -10,10 +10,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <charconv>
 #include <fstream>
+#include <utility>
+#include <vector>
 
 #include "base/control_socket.h"
 
@@ -22,12 +23,13 @@ namespace {
 
 constexpr int kFirstFreeFd = 16;  // above all numbers the child's descriptors move to
 constexpr int kExecFailed = 127;
+constexpr int kEndedBySignal = 128;  // plus its number
 
 // Everything the child touches between clone and exec, prepared before: it may call nothing but
 // async-signal-safe functions, as other threads may have held any lock when it was cloned.
 struct ChildPlan {
   const char* binary;
-  std::array<char*, 3> argv;
+  char* const* argv;
   int null_fd;
   int stderr_fd;
   int control_fd;
@@ -51,7 +53,7 @@ void give_up_oom_protection() {
   if (::dup2(plan.null_fd, 0) >= 0 && ::dup2(plan.null_fd, 1) >= 0 && ::dup2(plan.stderr_fd, 2) >= 0 &&
       ::dup2(plan.control_fd, 3) >= 0 && ::close_range(4, ~0U, 0) == 0) {
     char* const no_environment[] = {nullptr};
-    ::execve(plan.binary, plan.argv.data(), no_environment);
+    ::execve(plan.binary, plan.argv, no_environment);
   }
   ::_exit(kExecFailed);
 }
@@ -68,10 +70,12 @@ struct Clone {
   UniqueFd pidfd;
 };
 
-Result<Clone> clone_into(int cgroup_fd) {
+// A PID namespace is made together with its first process; whoever is in it is seen and reached from ours as
+// before. Where the kernel does not give us one, the host tells that it has none (property Sandbox).
+Result<Clone> clone_into(int cgroup_fd, std::uint64_t namespaces) {
   int pidfd = -1;
   clone_args args{};
-  args.flags = CLONE_PIDFD;
+  args.flags = CLONE_PIDFD | namespaces;
   args.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
   args.exit_signal = SIGCHLD;
   if (cgroup_fd >= 0) {
@@ -79,18 +83,24 @@ Result<Clone> clone_into(int cgroup_fd) {
     args.cgroup = static_cast<std::uint64_t>(cgroup_fd);
   }
   const long pid = ::syscall(SYS_clone3, &args, sizeof args);
+  if (pid < 0 && namespaces != 0 && (errno == EPERM || errno == EINVAL || errno == ENOSPC))
+    return clone_into(cgroup_fd, 0);
   if (pid < 0) return fail_errno(errno, "clone3 for a handler-host");
   return Clone{static_cast<pid_t>(pid), UniqueFd(pidfd)};
 }
 
+std::string killed_by(int signal) {
+  const char* name = ::sigabbrev_np(signal);
+  return fmt::format("killed by SIG{}", name != nullptr ? name : "?");
+}
+
 std::string describe_end(const siginfo_t& info) {
-  if (info.si_code == CLD_EXITED) {
-    if (info.si_status == kExecFailed) return "could not be executed (code 127)";
-    return fmt::format("exited with code {}", info.si_status);
-  }
-  const char* name = ::sigabbrev_np(info.si_status);
-  return fmt::format("killed by SIG{}{}", name != nullptr ? name : "?",
-                     info.si_code == CLD_DUMPED ? " (core dumped)" : "");
+  if (info.si_code != CLD_EXITED)
+    return killed_by(info.si_status) + (info.si_code == CLD_DUMPED ? " (core dumped)" : "");
+  if (info.si_status == kExecFailed) return "could not be executed (code 127)";
+  if (info.si_status > kEndedBySignal && info.si_status < kEndedBySignal + SIGRTMIN)
+    return killed_by(info.si_status - kEndedBySignal);
+  return fmt::format("exited with code {}", info.si_status);
 }
 
 Result<UniqueFd> copy_of(const UniqueFd& fd) {
@@ -156,10 +166,15 @@ Result<HostProcess> HostProcess::start(const HostCommand& command) {
   if (!child_stderr) return std::unexpected(std::move(child_stderr.error()));
   if (!child_control) return std::unexpected(std::move(child_control.error()));
 
-  std::string name = command.visible_name;
-  std::string uid = fmt::format("--uid={}", command.uid);
+  std::vector<std::string> arguments{command.visible_name};
+  if (command.uid != 0) arguments.push_back(fmt::format("--uid={}", command.uid));
+  arguments.insert(arguments.end(), command.sandbox.begin(), command.sandbox.end());
+  std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
   const ChildPlan plan{.binary = command.binary.c_str(),
-                       .argv = {name.data(), command.uid != 0 ? uid.data() : nullptr, nullptr},
+                       .argv = argv.data(),
                        .null_fd = child_null->get(),
                        .stderr_fd = child_stderr->get(),
                        .control_fd = child_control->get()};
@@ -167,7 +182,7 @@ Result<HostProcess> HostProcess::start(const HostCommand& command) {
   sigset_t all, before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  auto clone = clone_into(command.cgroup_fd);
+  auto clone = clone_into(command.cgroup_fd, command.uid != 0 ? CLONE_NEWPID : 0);
   if (clone && clone->pid == 0) become_host(plan);
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (!clone) return std::unexpected(std::move(clone.error()));

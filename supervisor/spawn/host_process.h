@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/unique_fd.h"
@@ -17,8 +18,11 @@ namespace bulkhead::supervisor {
 struct HostCommand {
   std::string binary;        // absolute path of tcmu-handler-host
   std::string visible_name;  // argv[0], what ps shows: "tcmu-host: file/d0"
-  std::uint32_t uid = 0;     // the host becomes this user and group; 0: it stays what we are (tests)
-  int cgroup_fd = -1;        // directory of its leaf; -1: it stays in ours
+  // The host becomes this user and group, the first process of a PID namespace, and so on; 0: it stays what
+  // and where we are (tests).
+  std::uint32_t uid = 0;
+  std::vector<std::string> sandbox;  // further arguments: see sandbox_arguments() of supervisor/device
+  int cgroup_fd = -1;                // directory of its leaf; -1: it stays in ours
 };
 
 // What is left of a host when its supervisor goes: enough for the next one to know it by.
@@ -60,7 +64,8 @@ class HostProcess {
 
   void kill() const;
   // How it ended, for people: "killed by SIGKILL", "exited with code 3"; of one adopted only that it has.
-  // nullopt: it has not.
+  // nullopt: it has not. Status 128 + N is a death by signal N: the first process of a PID namespace can't
+  // end by a signal that somebody sent it (handler-host/lockdown/first_process.h).
   [[nodiscard]] std::optional<std::string> reap();
 
  private:

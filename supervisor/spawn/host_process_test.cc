@@ -24,11 +24,13 @@ using ::testing::StartsWith;
 // A shell script in the host's place: it sees what a host would see.
 class HostProcessTest : public ::testing::Test {
  protected:
-  HostProcess start(const std::string& body) {
+  HostProcess start(const std::string& body, HostCommand command = {}) {
     path_ = std::string(::getenv("TEST_TMPDIR") != nullptr ? ::getenv("TEST_TMPDIR") : "/tmp") + "/host.sh";
     std::ofstream(path_) << "#!/bin/sh\n" << body << "\n";
     ::chmod(path_.c_str(), 0755);
-    return HostProcess::start({.binary = path_, .visible_name = "tcmu-host: file/d0"}).value();
+    command.binary = path_;
+    command.visible_name = "tcmu-host: file/d0";
+    return HostProcess::start(command).value();
   }
   // The socket does not block, and cat takes a whole packet.
   static constexpr const char* kWaitForGo = "until cat <&3 2>&- | grep -q go; do sleep 0.01; done; ";
@@ -61,6 +63,20 @@ TEST_F(HostProcessTest, ChildIsInAProcessGroupOfItsOwn) {
 TEST_F(HostProcessTest, DeathIsToldBySignalName) {
   auto host = start("kill -SEGV $$");
   EXPECT_THAT(end_of(host), StartsWith("killed by SIGSEGV"));
+}
+
+TEST_F(HostProcessTest, TheStatusThatTheFirstProcessOfANamespaceDiesWithIsToldAsItsSignal) {
+  auto aborted = start("exit 134");
+  EXPECT_EQ(end_of(aborted), "killed by SIGABRT");
+  auto failed = start("exit 128");
+  EXPECT_EQ(end_of(failed), "exited with code 128");
+}
+
+TEST_F(HostProcessTest, AHostWithAUserIsTheFirstProcessOfItsNamespaceAndHearsOfItsSandbox) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root makes PID namespaces";
+  auto host = start("echo $$ $1 $2 >&2", {.uid = 54321, .sandbox = {"--network"}});
+  EXPECT_EQ(end_of(host), "exited with code 0");
+  EXPECT_EQ(errors_of(host), "1 --uid=54321 --network\n");
 }
 
 TEST_F(HostProcessTest, KillEndsIt) {

@@ -2,14 +2,13 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <span>
-#include <sstream>
 #include <string>
 #include <string_view>
 
@@ -34,12 +33,12 @@ CompletionsHeader& completions(const SharedMemory& memory) {
 }
 
 // The supervisor sleeps on an eventfd; which of ours it is does not matter, a ring too many is no lie.
+// Nothing else of ours takes eight bytes without an offset.
 void ring_everybody() {
   for (int fd = kControlSocket + 1; fd < 64; ++fd) {
-    std::array<char, 64> what{};
-    const std::string link = "/proc/self/fd/" + std::to_string(fd);
-    if (::readlink(link.c_str(), what.data(), what.size() - 1) < 0) continue;
-    if (std::string_view(what.data()) != "anon_inode:[eventfd]") continue;
+    struct stat facts{};
+    if (::fstat(fd, &facts) != 0 || (facts.st_mode & S_IFMT) != 0)
+      continue;  // a file or pipe, not an eventfd
     const std::uint64_t one = 1;
     [[maybe_unused]] const ssize_t written = ::write(fd, &one, sizeof one);
   }
@@ -145,14 +144,23 @@ bool lie_on_socket(Lie lie) {
 
 }  // namespace
 
-SharedMemory find_channel() {
+SharedMemory find_channel(const std::byte* data, int probe) {
+  constexpr std::uintptr_t kPages = 65536;  // each way: the kernel maps one below the other
   SharedMemory memory;
-  std::ifstream maps("/proc/self/maps");
-  for (std::string line; std::getline(maps, line);) {
-    void* begin = nullptr;
-    std::istringstream(line) >> begin;
-    if (line.contains("/memfd:tcmu-requests")) memory.requests = static_cast<std::byte*>(begin);
-    if (line.contains("/memfd:tcmu-completions")) memory.completions = static_cast<std::byte*>(begin);
+  const auto look = [&](std::uintptr_t address) {
+    auto* page = reinterpret_cast<std::byte*>(address);
+    // The kernel says which memory there is: EFAULT.
+    std::uint64_t magic = 0;
+    if (::pwrite(probe, page, sizeof magic, channel::kPage) != sizeof magic) return;
+    std::memcpy(&magic, page, sizeof magic);
+    if (magic == channel::kRequestsMagic) memory.requests = page;
+    if (magic == channel::kCompletionsMagic) memory.completions = page;
+  };
+  const std::uintptr_t middle = reinterpret_cast<std::uintptr_t>(data) & ~(channel::kPage - 1);
+  for (std::uintptr_t i = 0; i < kPages && (memory.requests == nullptr || memory.completions == nullptr);
+       ++i) {
+    look(middle + i * channel::kPage);
+    look(middle - i * channel::kPage);
   }
   BULKHEAD_CHECK(memory.requests != nullptr && memory.completions != nullptr);
   return memory;
@@ -173,8 +181,7 @@ CompletionEntry honest_answer(const SharedMemory& memory, std::uint64_t block) {
   return entry;
 }
 
-bool tell(Lie lie, std::uint64_t block) {
-  const SharedMemory memory = find_channel();
+bool tell(Lie lie, std::uint64_t block, const SharedMemory& memory) {
   const CompletionEntry honest = honest_answer(memory, block);
   if (lie_in_completion(lie, memory, honest) || lie_on_socket(lie)) return true;
   switch (lie) {

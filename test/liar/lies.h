@@ -38,17 +38,19 @@ enum class Lie : std::uint32_t {
   Count,
 };
 
-// The channel's memory, found among the process's mappings.
+// The channel's memory.
 struct SharedMemory {
   const std::byte* requests = nullptr;
   std::byte* completions = nullptr;
 };
-[[nodiscard]] SharedMemory find_channel();
+// Found by looking at every page around `data`, which is a part of it: a host has no /proc to read. `probe`
+// is a file that pages may be written to, whose page at kPage is scribbled on.
+[[nodiscard]] SharedMemory find_channel(const std::byte* data, int probe);
 
 // The slot in which the READ of this block waits.
 [[nodiscard]] channel::CompletionEntry honest_answer(const SharedMemory& memory, std::uint64_t block);
 
 // True: the lie is told, and the READ is not to be answered. False: it is to be answered as usual.
-[[nodiscard]] bool tell(Lie lie, std::uint64_t block);
+[[nodiscard]] bool tell(Lie lie, std::uint64_t block, const SharedMemory& memory);
 
 }  // namespace bulkhead::test

@@ -1,0 +1,16 @@
+#include "supervisor/device/sandbox_arguments.h"
+
+#include <filesystem>
+
+namespace bulkhead::supervisor {
+
+std::vector<std::string> sandbox_arguments(const HandlerManifest& manifest, const std::string& library) {
+  const HandlerManifest::Needs& needs = manifest.needs();
+  std::vector<std::string> arguments{"--library-dir=" +
+                                     std::filesystem::path(library).parent_path().string()};
+  for (const std::string& path : needs.path()) arguments.push_back("--path=" + path);
+  if (needs.network()) arguments.emplace_back("--network");
+  return arguments;
+}
+
+}  // namespace bulkhead::supervisor

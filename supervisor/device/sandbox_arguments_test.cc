@@ -1,0 +1,25 @@
+#include "supervisor/device/sandbox_arguments.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace bulkhead::supervisor {
+namespace {
+
+using ::testing::ElementsAre;
+
+TEST(SandboxArguments, NameTheFolderOfTheLibraryAndNothingMoreForAHandlerWithoutNeeds) {
+  EXPECT_THAT(sandbox_arguments({}, "/usr/lib/x/handler_file.so"), ElementsAre("--library-dir=/usr/lib/x"));
+}
+
+TEST(SandboxArguments, CarryWhatTheManifestAsksFor) {
+  HandlerManifest manifest;
+  manifest.mutable_needs()->set_network(true);
+  manifest.mutable_needs()->add_path("/etc/ceph");
+  manifest.mutable_needs()->add_path("/etc/hosts");
+  EXPECT_THAT(sandbox_arguments(manifest, "/x/handler_rbd.so"),
+              ElementsAre("--library-dir=/x", "--path=/etc/ceph", "--path=/etc/hosts", "--network"));
+}
+
+}  // namespace
+}  // namespace bulkhead::supervisor
