@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "handler-host/lockdown/syscall_filter.h"
 #include "handler-host/lockdown/walls.h"
 
 namespace bulkhead::host {
@@ -19,10 +20,11 @@ struct LockdownPlan {
   std::optional<uid_t> uid;   // to become; also the gid. nullopt: stay who we are
   std::string visible_name;   // argv[0], e.g. "tcmu-host: file/d0"
   int first_unwanted_fd = 4;  // this one and all above are closed
-  bool network = false;       // the handler's manifest asks for it
+  FilterNeeds needs;          // what the handler's manifest asks for
   // Read besides the system's libraries: folders of handlers, and what the handler's manifest names.
   std::vector<std::string> readable;
   std::vector<std::string> required;  // walls without which there shall be no host
+  bool filters = true;                // Landlock and seccomp; false: for tests of the walls behind them
 };
 
 // With a uid: namespaces of its own and an empty root too; without one (tests) the process can still see
@@ -30,6 +32,10 @@ struct LockdownPlan {
 // missing; the text names it. Other walls that are missing are reported, and that is all: a host in a lesser
 // sandbox serves its LUN.
 [[nodiscard]] Result<Walls> lock_down(const LockdownPlan& plan);
+
+// The second step, when everything is open and loaded: what only that needed goes too. Errors: as before.
+// Threads: the loop thread; others may exist.
+[[nodiscard]] Result<> tighten(const LockdownPlan& plan, Walls& walls);
 
 // The 15 bytes that top, pgrep and the kernel's log show: "tcmu:file/d0" of "tcmu-host: file/d0". Of a long
 // name the end is kept, because names are numbered at their ends.

@@ -56,7 +56,9 @@ class ClosedIn : public ::testing::Test {
                flags)
         .said;
   }
-  LockdownPlan plan() { return {.uid = kSomebody, .visible_name = "x", .readable = {folder}}; }
+  LockdownPlan plan() {
+    return {.uid = kSomebody, .visible_name = "x", .readable = {folder}, .filters = false};
+  }
   std::string folder;
 };
 
@@ -159,7 +161,7 @@ TEST_F(ClosedIn, HasNoNetworkUnlessAskedFor) {
   };
   EXPECT_EQ(try_it(plan(), attempt), "on, none");
   LockdownPlan asks = plan();
-  asks.network = true;
+  asks.needs.network = true;
   EXPECT_EQ(try_it(asks, attempt), "not asked, interfaces");
 }
 

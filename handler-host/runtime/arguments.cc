@@ -15,7 +15,9 @@ constexpr std::string_view kUid = "--uid=";
 constexpr std::string_view kLibraryFolder = "--library-dir=";
 constexpr std::string_view kPath = "--path=";
 constexpr std::string_view kRequire = "--require=";
+constexpr std::string_view kSyscall = "--syscall=";
 constexpr std::string_view kNetwork = "--network";
+constexpr std::string_view kThreads = "--threads";
 
 std::optional<uid_t> parse_uid(std::string_view text) {
   uid_t uid = 0;
@@ -49,8 +51,12 @@ Result<> take(std::string_view argument, Arguments& parsed) {
     parsed.paths.emplace_back(path);
   } else if (argument.starts_with(kRequire)) {
     split(value(kRequire), parsed.required);
+  } else if (argument.starts_with(kSyscall)) {
+    parsed.syscalls.emplace_back(value(kSyscall));
   } else if (argument == kNetwork) {
     parsed.network = true;
+  } else if (argument == kThreads) {
+    parsed.threads = true;
   } else {
     return refuse(argument, "unknown or repeated argument; tcmu-handler-host(8) tells which there are");
   }

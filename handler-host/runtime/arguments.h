@@ -18,6 +18,8 @@ struct Arguments {
   std::optional<uid_t> uid;        // --uid=N, N above 0
   bool network = false;            // --network: the handler's manifest asks for it
   std::vector<std::string> paths;  // --library-dir=FOLDER, --path=PATH: what the process may see of the files
+  bool threads = false;            // --threads: as the manifest says, it makes some
+  std::vector<std::string> syscalls;  // --syscall=NAME: beyond those of lockdown/syscall_table.h
   std::vector<std::string> required;  // --require=WALL,...: walls it must not run without
 };
 

@@ -22,10 +22,13 @@ TEST(Arguments, AreAVisibleNameAndPerhapsAUid) {
 TEST(Arguments, TellOfTheSandboxWhatTheManifestAsksFor) {
   const auto parsed =
       parse({"x", "--uid=5", "--library-dir=/usr/lib/h", "--path=/etc/ceph", "--path=/etc/hosts", "--network",
-             "--require=root,landlock", "--require=seccomp"});
+             "--threads", "--syscall=getuid", "--require=root,landlock", "--require=seccomp"});
   EXPECT_THAT(parsed->paths, ElementsAre("/usr/lib/h", "/etc/ceph", "/etc/hosts"));
   EXPECT_THAT(parsed->required, ElementsAre("root", "landlock", "seccomp"));
+  EXPECT_THAT(parsed->syscalls, ElementsAre("getuid"));
   EXPECT_TRUE(parsed->network);
+  EXPECT_TRUE(parsed->threads);
+  EXPECT_FALSE(parse({"x"})->threads);
   EXPECT_FALSE(parse({"x"})->network);
 }
 

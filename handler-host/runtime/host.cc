@@ -55,9 +55,10 @@ Result<> check_lun(const control::Open& open) {
 
 }  // namespace
 
-Host::Host(std::unique_ptr<EventLoop> loop, UniqueFd control, Walls walls)
+Host::Host(std::unique_ptr<EventLoop> loop, UniqueFd control, LockdownPlan plan, Walls walls)
     : loop_(std::move(loop)),
       control_(std::move(control)),
+      plan_(std::move(plan)),
       walls_(std::move(walls)),
       journal_(control_),
       services_(*loop_, control_, journal_),
@@ -156,13 +157,13 @@ ExitCode Host::open_and_serve(const control::Open& open) {
   const std::string& remembered = open.unit_state();
   unit.restore({reinterpret_cast<const std::uint8_t*>(remembered.data()), remembered.size()});
   if (open.writes_lost()) unit.writes_lost();
+  tighten_walls();
   control::Message opened;
   opened.mutable_opened()->set_id(open.id());
   put_walls(*opened.mutable_opened(), walls_);
   send(opened);
   // Opening may have taken memory that serving does not need.
   ::malloc_trim(0);
-  // The second, tighter seccomp filter belongs here: nothing is opened or loaded from now on.
   Server server(ServerParts{.loop = *loop_,
                             .control = control_,
                             .journal = journal_,
@@ -179,6 +180,8 @@ ExitCode Host::open_and_serve(const control::Open& open) {
 }
 
 ExitCode Host::check(const control::Check& check) {
+  // Before the first byte of what anybody may ask about is read.
+  tighten_walls();
   const std::string config = handler_config(check.config());
   Result<> verdict;
   if (!module_)
@@ -191,6 +194,12 @@ ExitCode Host::check(const control::Check& check) {
   if (!verdict) put_failure(*message.mutable_checked()->mutable_failure(), verdict.error());
   send(message);
   return ExitCode::Done;
+}
+
+// Nothing is opened or loaded from now on.
+void Host::tighten_walls() {
+  if (auto done = tighten(plan_, walls_); !done)
+    end_process(ExitCode::LockdownFailed, fmt::format("lock-down: {}", done.error().what));
 }
 
 void Host::send(const control::Message& message) {

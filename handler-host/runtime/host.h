@@ -11,7 +11,7 @@
 #include "base/unique_fd.h"
 #include "handler-host/api/handler.h"
 #include "handler-host/channel/host_channel.h"
-#include "handler-host/lockdown/walls.h"
+#include "handler-host/lockdown/lockdown.h"
 #include "handler-host/runtime/control_client.h"
 #include "handler-host/runtime/device_services.h"
 #include "handler-host/runtime/event_loop.h"
@@ -23,7 +23,8 @@ namespace bulkhead::host {
 
 class Host {
  public:
-  Host(std::unique_ptr<EventLoop> loop, UniqueFd control, Walls walls);
+  // `plan` and `walls`: what lock_down() was given and what it told.
+  Host(std::unique_ptr<EventLoop> loop, UniqueFd control, LockdownPlan plan, Walls walls);
 
   // Where the supervisor breaks a rule, falls silent or is gone before serving began, the process ends here.
   [[nodiscard]] ExitCode run();
@@ -38,10 +39,12 @@ class Host {
   [[nodiscard]] Result<std::unique_ptr<handler::Device>> open_device(const control::Open& open,
                                                                      const std::string& config);
   [[nodiscard]] std::string handler_config(const std::string& config);
+  void tighten_walls();
   void send(const control::Message& message);
 
   std::unique_ptr<EventLoop> loop_;
   ControlClient control_;
+  const LockdownPlan plan_;
   Walls walls_;
   Journal journal_;
   DeviceServices services_;

@@ -52,17 +52,19 @@ int main(int argc, char** argv) {
     end_process(ExitCode::Usage,
                 "descriptor 3 is no control socket: this program is started by tcmu-supervisor, one "
                 "process for each LUN, not by hand");
-  const LockdownPlan plan{.uid = arguments->uid,
-                          .visible_name = std::string(arguments->visible_name),
-                          .first_unwanted_fd = kControlFd + 1,
-                          .network = arguments->network,
-                          .readable = arguments->paths,
-                          .required = arguments->required};
+  LockdownPlan plan{.uid = arguments->uid,
+                    .visible_name = std::string(arguments->visible_name),
+                    .first_unwanted_fd = kControlFd + 1,
+                    .needs = {.network = arguments->network,
+                              .threads = arguments->threads,
+                              .syscalls = arguments->syscalls},
+                    .readable = arguments->paths,
+                    .required = arguments->required};
   auto walls = lock_down(plan);
   if (!walls) end_process(ExitCode::LockdownFailed, fmt::format("lock-down: {}", walls.error().what));
   keep_memory_small();
   auto loop = EventLoop::create();
   if (!loop) end_process(ExitCode::SystemRefused, loop.error().what);
-  Host host(std::move(*loop), take_control_socket(), std::move(*walls));
+  Host host(std::move(*loop), take_control_socket(), std::move(plan), std::move(*walls));
   return static_cast<int>(host.run());
 }

@@ -89,6 +89,10 @@ std::string problem_in_needs(const HandlerManifest::Needs& needs) {
   for (const std::string& path : needs.path())
     if (!path.starts_with('/') || path.find_first_not_of('/') == std::string::npos)
       return fmt::format("needs.path \"{}\" is not an absolute path below /", printable(path));
+  // Whether there is such a call is for the host to know.
+  for (const std::string& name : needs.syscall())
+    if (name.empty() || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") != std::string::npos)
+      return fmt::format("needs.syscall \"{}\" is no name of a system call", printable(name));
   return {};
 }
 

@@ -94,6 +94,8 @@ TEST_F(ManifestsTest, EveryBadFieldIsNamed) {
   for (const char* path : {"etc/ceph", "", "/", "//"})
     EXPECT_THAT(problem_of(std::string("subtype: 'file' needs { path: '") + path + "' } " + rest),
                 HasSubstr("is not an absolute path below /"));
+  EXPECT_THAT(problem_of("subtype: 'file' needs { syscall: 'open,close' } " + rest),
+              HasSubstr("is no name of a system call"));
   EXPECT_THAT(problem_of(std::string(70'000, '#')), HasSubstr("larger than 64 KiB"));
 }
 

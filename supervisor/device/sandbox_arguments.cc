@@ -10,6 +10,8 @@ std::vector<std::string> sandbox_arguments(const HandlerManifest& manifest, cons
                                      std::filesystem::path(library).parent_path().string()};
   for (const std::string& path : needs.path()) arguments.push_back("--path=" + path);
   if (needs.network()) arguments.emplace_back("--network");
+  if (needs.threads()) arguments.emplace_back("--threads");
+  for (const std::string& name : needs.syscall()) arguments.push_back("--syscall=" + name);
   return arguments;
 }
 

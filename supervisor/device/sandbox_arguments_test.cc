@@ -17,8 +17,11 @@ TEST(SandboxArguments, CarryWhatTheManifestAsksFor) {
   manifest.mutable_needs()->set_network(true);
   manifest.mutable_needs()->add_path("/etc/ceph");
   manifest.mutable_needs()->add_path("/etc/hosts");
+  manifest.mutable_needs()->set_threads(true);
+  manifest.mutable_needs()->add_syscall("getuid");
   EXPECT_THAT(sandbox_arguments(manifest, "/x/handler_rbd.so"),
-              ElementsAre("--library-dir=/x", "--path=/etc/ceph", "--path=/etc/hosts", "--network"));
+              ElementsAre("--library-dir=/x", "--path=/etc/ceph", "--path=/etc/hosts", "--network",
+                          "--threads", "--syscall=getuid"));
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ class HostProcess {
  public:
   using Kind = control::Message::KindCase;
 
-  explicit HostProcess(std::vector<std::string> arguments = {"tcmu-host: test/d0"});
+  explicit HostProcess(std::vector<std::string> arguments = {"tcmu-host: test/d0", "--threads"});
   // Kills what is left.
   ~HostProcess();
   HostProcess(const HostProcess&) = delete;
