@@ -19,6 +19,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 sed -e 's|^ExecStart=.*|ExecStart=/bin/true|' -e '/^Documentation=/d' "$unit" > "$scratch/tcmu-supervisor.service"
 sed -e 's|^ExecStop=[^ ]*|ExecStop=/bin/true|' -e '/^Documentation=/d' units/tcmu-own-disks.service >"$scratch/tcmu-own-disks.service"
+sed -e '/^Documentation=/d' units/tcmu-hosts.service >"$scratch/tcmu-hosts.service"
 complaints=$(systemd-analyze verify --man=no "$scratch"/*.service 2>&1 | grep -F tcmu- || true)
 [ -z "$complaints" ] || fail "systemd-analyze verify: $complaints"
 
@@ -39,6 +40,18 @@ done < <(python3 -c 'import json, sys
 for row in json.load(sys.stdin):
     if row["exposure"]: print(row["name"])' <<<"$verdict")
 systemd-analyze security --offline=true --threshold=66 "$unit" >/dev/null || fail "systemd-analyze security counts more exposure than 6.6"
+
+# The group of the hosts has controllers switched on, so no process may ever start in it: those of ExecStartPost= and
+# ExecStop= have a group of their own below it, those of ExecStart= and ExecStartPre= have not.
+hosts=units/tcmu-hosts.service
+[ "$(value "$hosts" Delegate)" = yes ] || fail "systemd would tidy up the control groups of living hosts"
+[ "$(value "$hosts" KillMode)" = process ] || fail "hosts would be killed with their unit"
+[ "$(value "$hosts" TasksMax)" = infinity ] || fail "all hosts together would have few threads"
+[ "$(value "$hosts" OOMPolicy)" = continue ] || fail "a host without memory would end all others"
+! grep -qE '^ExecStart(Pre)?=' "$hosts" || fail "a start with living hosts would fail: EBUSY"
+for key in Wants After PartOf; do
+    grep -q "^$key=tcmu-hosts.service" "$unit" || fail "the supervisor lacks $key=tcmu-hosts.service"
+done
 
 # A supervisor that ends is followed by one that adopts its hosts.
 store=$(value "$unit" FileDescriptorStoreMax)

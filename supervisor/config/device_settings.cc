@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <ranges>
 
 #include "base/printable.h"
 
@@ -25,6 +26,35 @@ std::string set_seconds(std::optional<seconds>& to, std::string_view key, std::s
   to = seconds(used);
   if (used == number) return {};
   return fmt::format("{} is {}, not within 0 to {}: {} is used", key, number, kMostSeconds, used);
+}
+
+std::string set_number(std::optional<std::uint32_t>& to, std::string_view key, std::string_view text,
+                       std::uint32_t least, std::uint32_t most) {
+  std::int64_t number = 0;
+  const auto [stop, trouble] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (trouble != std::errc() || stop != text.data() + text.size())
+    return fmt::format("{} wants a number, not \"{}\": ignored", key, printable(text.substr(0, 60)));
+  to = static_cast<std::uint32_t>(std::clamp(number, std::int64_t{least}, std::int64_t{most}));
+  if (*to == number) return {};
+  return fmt::format("{} is {}, not within {} to {}: {} is used", key, number, least, most, *to);
+}
+
+// "seccomp, user-namespace": separated by commas, blanks around them; nothing: none.
+std::string set_walls(std::optional<std::vector<std::string>>& to, std::string_view key,
+                      std::string_view text) {
+  std::vector<std::string> walls;
+  for (const auto part : std::views::split(text, ',')) {
+    std::string_view name(part.begin(), part.end());
+    name.remove_prefix(std::min(name.find_first_not_of(" \t"), name.size()));
+    name = name.substr(0, name.find_last_not_of(" \t") + 1);
+    if (name.empty() && walls.empty()) continue;
+    if (name.empty() || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz-") != std::string_view::npos)
+      return fmt::format("{} wants names of walls, separated by commas, not \"{}\": ignored", key,
+                         printable(text.substr(0, 60)));
+    walls.emplace_back(name);
+  }
+  to = std::move(walls);
+  return {};
 }
 
 template <class T>
@@ -54,6 +84,21 @@ constexpr KeyRule kKeys[] = {
      [](DeviceSettings& s, std::string_view key, std::string_view text) {
        return set_word(s.on_failure, key, text, "hold", OnFailure::Hold, "error", OnFailure::Error);
      }},
+    // Below 32 MiB or 8 threads no host even starts.
+    {"host_memory_mebibytes",
+     [](DeviceSettings& s, std::string_view key, std::string_view text) {
+       return set_number(s.memory_mebibytes, key, text, text == "0" ? 0 : 32, 1u << 30);
+     }},
+    {"host_processes",
+     [](DeviceSettings& s, std::string_view key, std::string_view text) {
+       return set_number(s.processes, key, text, text == "0" ? 0 : 8, 1u << 22);
+     }},
+    {"required_walls", [](DeviceSettings& s, std::string_view key,
+                          std::string_view text) { return set_walls(s.required_walls, key, text); }},
+    {"host_cpu_weight", [](DeviceSettings& s, std::string_view key,
+                           std::string_view text) { return set_number(s.cpu_weight, key, text, 1, 10000); }},
+    {"host_io_weight", [](DeviceSettings& s, std::string_view key,
+                          std::string_view text) { return set_number(s.io_weight, key, text, 1, 10000); }},
 };
 
 }  // namespace
@@ -62,11 +107,18 @@ DeviceSettings DevicePolicies::of(std::string_view device) const {
   DeviceSettings settings = all_;
   const auto at = devices_.find(device);
   if (at == devices_.end()) return settings;
-  const DeviceSettings& own = at->second;
-  if (own.hang_warn) settings.hang_warn = own.hang_warn;
-  if (own.hang_kill) settings.hang_kill = own.hang_kill;
-  if (own.hang_dump) settings.hang_dump = own.hang_dump;
-  if (own.on_failure) settings.on_failure = own.on_failure;
+  auto prefer = [&settings, &own = at->second](auto member) {
+    if (own.*member) settings.*member = own.*member;
+  };
+  prefer(&DeviceSettings::hang_warn);
+  prefer(&DeviceSettings::hang_kill);
+  prefer(&DeviceSettings::hang_dump);
+  prefer(&DeviceSettings::on_failure);
+  prefer(&DeviceSettings::memory_mebibytes);
+  prefer(&DeviceSettings::processes);
+  prefer(&DeviceSettings::cpu_weight);
+  prefer(&DeviceSettings::io_weight);
+  prefer(&DeviceSettings::required_walls);
   return settings;
 }
 

@@ -27,6 +27,9 @@ struct DeviceSettings {
   std::optional<std::chrono::seconds> hang_warn, hang_kill;  // 0: never
   std::optional<bool> hang_dump;
   std::optional<OnFailure> on_failure;
+  // Of the next host that is started. 0 of the first two: no limit.
+  std::optional<std::uint32_t> memory_mebibytes, processes, cpu_weight, io_weight;
+  std::optional<std::vector<std::string>> required_walls;  // by their names in Sandbox
   bool operator==(const DeviceSettings&) const = default;
 };
 

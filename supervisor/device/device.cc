@@ -226,17 +226,19 @@ awaitable<Result<>> Device::start_host() {
   auto ends = Channel::create(channel_size());
   if (!ends) co_return std::unexpected(std::move(ends.error()));
   // What an earlier host, or one of a supervisor before us, left running must not write any more.
-  auto clear = [&cgroups = context_.cgroups, leaf = leaf_name()] { return cgroups.end_processes(leaf); };
-  auto cleared = co_await context_.pool.run<void>("end left-over hosts", kConfigfsDeadline, std::move(clear));
-  if (!cleared) co_return cleared;
-  auto leaf = context_.cgroups.leaf(leaf_name());
+  auto make = [&cgroups = context_.cgroups, name = leaf_name(), limits = host_limits()] {
+    return cgroups.make_leaf(name, limits);
+  };
+  auto leaf =
+      co_await context_.pool.run<Cgroups::Leaf>("end left-over hosts", kConfigfsDeadline, std::move(make));
   if (!leaf) co_return std::unexpected(std::move(leaf.error()));
+  sandbox_ = std::move(leaf->walls);
   const std::string& subtype = handler_.manifest.subtype();
   const HostCommand command{.binary = context_.hosts.binary,
                             .visible_name = fmt::format("tcmu-host: {}/{}", subtype, key_.name),
                             .uid = host_uid(),
                             .sandbox = sandbox_arguments(handler_.manifest, handler_.library),
-                            .cgroup_fd = leaf->get()};
+                            .cgroup_fd = leaf->fd.get()};
   host_end_.reset();
   adopted_host_ = false;
   host_doomed_ = false;
@@ -456,8 +458,9 @@ LogFields Device::log_fields() const {
 }
 
 void Device::host_ended(const std::string& how) {
-  last_exit_ = how;
-  host_end_ = how;
+  const std::string starved = context_.cgroups.out_of_memory(leaf_name());
+  last_exit_ = starved.empty() ? how : starved;
+  host_end_ = last_exit_;
   wake_.notify();
   idle_wake_.notify();
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <fstream>
 
@@ -15,6 +16,8 @@ namespace bulkhead::supervisor {
 namespace {
 
 constexpr std::string_view kMount = "/sys/fs/cgroup";
+constexpr std::string_view kHosts = "/tcmu-hosts.service";
+constexpr std::chrono::seconds kKillPatience{5};
 
 // Path of our own cgroup in the unified hierarchy; empty if there is none.
 std::string own_folder() {
@@ -32,7 +35,12 @@ bool is_delegated(const std::string& folder) {
   return false;
 }
 
-constexpr std::chrono::seconds kKillPatience{5};
+Result<> write_file(const std::string& path, std::string_view text) {
+  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+    return fail_errno(errno, fmt::format("write {}", path));
+  return {};
+}
 
 bool populated(const UniqueFd& events) {
   char text[256];
@@ -41,46 +49,109 @@ bool populated(const UniqueFd& events) {
          std::string_view(text, static_cast<std::size_t>(got)).find("populated 1") != std::string_view::npos;
 }
 
+std::uint64_t count_in(const std::string& path, std::string_view name) {
+  std::ifstream file(path);
+  std::uint64_t count = 0;
+  for (std::string word; file >> word >> count;)
+    if (word == name) return count;
+  return 0;
+}
+
+std::string number_or_max(std::uint64_t number) {
+  return number == 0 ? "max" : fmt::to_string(number);
+}
+
+std::string state_of(const Result<>& written, std::string on) {
+  if (written) return on;
+  // Controllers that are missing have no files.
+  return written.error().sys_errno == ENOENT ? "none: no such controller for hosts here"
+                                             : "off: " + written.error().what;
+}
+
+Walls set_limits(const std::string& leaf, const HostLimits& limits) {
+  Walls walls;
+  // One that is killed in part is of no use; and what is swapped out is not bounded.
+  (void)write_file(leaf + "/memory.oom.group", "1");
+  (void)write_file(leaf + "/memory.swap.max", limits.memory_bytes == 0 ? "max" : "0");
+  const auto memory = write_file(leaf + "/memory.max", number_or_max(limits.memory_bytes));
+  const auto processes = write_file(leaf + "/pids.max", number_or_max(limits.processes));
+  walls["memory-limit"] =
+      state_of(memory, limits.memory_bytes == 0 ? "none: 0 in tcmu.conf"
+                                                : fmt::format("on: {} MiB", limits.memory_bytes >> 20));
+  walls["process-limit"] = state_of(
+      processes, limits.processes == 0 ? "none: 0 in tcmu.conf" : fmt::format("on: {}", limits.processes));
+  const auto cpu = write_file(leaf + "/cpu.weight", fmt::to_string(limits.cpu_weight));
+  const auto io = write_file(leaf + "/io.weight", fmt::to_string(limits.io_weight));
+  walls["cpu-weight"] = state_of(cpu, fmt::format("on: {}", limits.cpu_weight));
+  walls["io-weight"] = state_of(io, fmt::format("on: {}", limits.io_weight));
+  return walls;
+}
+
 }  // namespace
 
 Result<Cgroups> Cgroups::prepare() {
-  const std::string folder = own_folder();
-  if (folder.empty() || !is_delegated(folder)) return Cgroups({});
-  // A cgroup with children may hold no process itself once controllers are switched on below it.
-  const std::string own = folder + "/supervisor";
-  if (::mkdir(own.c_str(), 0755) != 0 && errno != EEXIST)
-    return fail_errno(errno, fmt::format("mkdir {}", own));
-  UniqueFd procs(::open((own + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
-  if (!procs || ::write(procs.get(), "0", 1) != 1)
-    return fail_errno(errno, fmt::format("move to cgroup {}", own));
-  return Cgroups(folder);
+  const std::string own = own_folder();
+  if (own.empty()) return Cgroups({});
+  const std::string hosts = own.substr(0, own.rfind('/')).append(kHosts);
+  if (is_delegated(hosts)) return Cgroups(hosts);
+  if (!is_delegated(own)) return Cgroups({});
+  // Hosts must not be in the way when systemd looks for processes of our unit's own group.
+  const std::string aside = own + "/supervisor";
+  if (::mkdir(aside.c_str(), 0755) != 0 && errno != EEXIST)
+    return fail_errno(errno, fmt::format("mkdir {}", aside));
+  if (auto moved = write_file(aside + "/cgroup.procs", "0"); !moved)
+    return std::unexpected(std::move(moved.error()));
+  return Cgroups(own);
 }
 
-Result<UniqueFd> Cgroups::leaf(std::string_view name) const {
-  if (!delegated()) return UniqueFd();
-  const std::string path = fmt::format("{}/host-{}", folder_, name);
+std::string Cgroups::path_of(std::string_view name) const {
+  return fmt::format("{}/host-{}", folder_, name);
+}
+
+Result<Cgroups::Leaf> Cgroups::make_leaf(std::string_view name, const HostLimits& limits) const {
+  if (folder_.empty()) return Leaf{UniqueFd(), limit(name, limits)};
+  const std::string path = path_of(name);
+  if (auto ended = end_processes(path); !ended) return std::unexpected(std::move(ended.error()));
+  // A new one has counted nothing yet, and is not charged for what an earlier host has left in the cache.
+  ::rmdir(path.c_str());
   if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST)
     return fail_errno(errno, fmt::format("mkdir {}", path));
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return fail_errno(errno, fmt::format("open {}", path));
-  return fd;
+  return Leaf{std::move(fd), limit(name, limits)};
+}
+
+Walls Cgroups::limit(std::string_view name, const HostLimits& limits) const {
+  // Each for itself: one that the kernel lacks must not cost the others. In our own group none is switched
+  // on.
+  if (folder_.ends_with(kHosts))
+    for (const char* controller : {"+memory", "+pids", "+cpu", "+io"})
+      (void)write_file(folder_ + "/cgroup.subtree_control", controller);
+  return set_limits(path_of(name), limits);
+}
+
+std::string Cgroups::out_of_memory(std::string_view name) const {
+  const std::string path = path_of(name);
+  if (folder_.empty() || count_in(path + "/memory.events", "oom_kill") == 0) return {};
+  if (count_in(path + "/memory.events", "oom") == 0) return "killed for lack of memory (the whole machine's)";
+  std::string max;
+  std::ifstream(path + "/memory.max") >> max;
+  std::uint64_t bytes = 0;
+  std::from_chars(max.data(), max.data() + max.size(), bytes);
+  if (bytes >= 1 << 20) max = fmt::format("{}M", bytes >> 20);
+  return fmt::format("killed for lack of memory (memory.max {} of its control group)", max);
 }
 
 std::string Cgroups::leaf_in_proc(std::string_view name) const {
-  if (!delegated()) return {};
-  return fmt::format("{}/host-{}", folder_.substr(kMount.size()), name);
+  return folder_.empty() ? std::string() : path_of(name).substr(kMount.size());
 }
 
-Result<> Cgroups::end_processes(std::string_view name) const {
-  if (!delegated()) return {};
-  const std::string path = fmt::format("{}/host-{}", folder_, name);
-  const UniqueFd events(::open((path + "/cgroup.events").c_str(), O_RDONLY | O_CLOEXEC));
+Result<> Cgroups::end_processes(const std::string& leaf) const {
+  const UniqueFd events(::open((leaf + "/cgroup.events").c_str(), O_RDONLY | O_CLOEXEC));
   if (!events)
-    return errno == ENOENT ? Result<>() : fail_errno(errno, fmt::format("open {}/cgroup.events", path));
+    return errno == ENOENT ? Result<>() : fail_errno(errno, fmt::format("open {}/cgroup.events", leaf));
   if (!populated(events)) return {};
-  const UniqueFd kill(::open((path + "/cgroup.kill").c_str(), O_WRONLY | O_CLOEXEC));
-  if (!kill || ::write(kill.get(), "1", 1) != 1)
-    return fail_errno(errno, fmt::format("write {}/cgroup.kill", path));
+  if (auto killed = write_file(leaf + "/cgroup.kill", "1"); !killed) return killed;
   const auto deadline = std::chrono::steady_clock::now() + kKillPatience;
   while (populated(events)) {
     const auto left =
@@ -88,7 +159,7 @@ Result<> Cgroups::end_processes(std::string_view name) const {
     if (left <= 0)
       return fail(
           Cause::Busy, EBUSY,
-          fmt::format("an earlier handler-host in {} can't be killed; its storage does not answer", path));
+          fmt::format("an earlier handler-host in {} can't be killed; its storage does not answer", leaf));
     pollfd change{.fd = events.get(), .events = POLLPRI, .revents = 0};
     ::poll(&change, 1, static_cast<int>(left));
   }
@@ -96,7 +167,7 @@ Result<> Cgroups::end_processes(std::string_view name) const {
 }
 
 void Cgroups::remove_leaf(std::string_view name) const {
-  if (delegated()) ::rmdir(fmt::format("{}/host-{}", folder_, name).c_str());
+  if (!folder_.empty()) ::rmdir(path_of(name).c_str());
 }
 
 }  // namespace bulkhead::supervisor

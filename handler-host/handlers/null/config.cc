@@ -42,6 +42,7 @@ constexpr OptionRule<NullConfig> kOptions[] = {
     {"crash_after", kNumber, optional_number<&NullConfig::crash_after>},
     {"hang_after", kNumber, optional_number<&NullConfig::hang_after>},
     {"stall_after", kNumber, optional_number<&NullConfig::stall_after>},
+    {"eat_memory_after", kNumber, optional_number<&NullConfig::eat_memory_after>},
     {"open_fail", "an errno from 1 to 4095",
      [](NullConfig& to, View value) {
        return read_number(value, kLargestErrno, to.open_fail) && to.open_fail != 0;

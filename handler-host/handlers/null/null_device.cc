@@ -10,6 +10,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <list>
+#include <string>
 #include <thread>
 
 namespace bulkhead::handler {
@@ -32,6 +34,12 @@ bool every(std::uint32_t count, std::uint32_t nth) {
 [[noreturn]] void crash(const char* option) {
   std::fprintf(stderr, "null: aborting, as option %s asks\n", option);
   std::abort();
+}
+
+[[noreturn]] void eat_memory() {
+  std::fprintf(stderr, "null: taking all memory, as option eat_memory_after asks\n");
+  constexpr std::size_t kBite = 1 << 20;
+  for (std::list<std::string> eaten;;) eaten.emplace_back(kBite, 'x');
 }
 
 }  // namespace
@@ -104,6 +112,7 @@ void NullDevice::serve(Kind kind, Range range, Io& io) {
   ++commands_;
   if (after(commands_, config_.crash_after)) crash("crash_after");
   if (touches(range, config_.crash_lba)) crash("crash_lba");
+  if (after(commands_, config_.eat_memory_after)) eat_memory();
   while (after(commands_, config_.stall_after)) ::pause();
   if (after(commands_, config_.hang_after)) return;
   const IoStatus status = judge(kind, range);

@@ -152,7 +152,7 @@ expect_nothing_left() {
   wait_until 20 no_hosts_at_all || die "hosts are left: $(pgrep -af '^tcmu-host: ')"
   ! busctl --list tree "$BUS_NAME" | grep -E "^$DEVICES/user_" >&2 || die "objects of devices are left on the bus"
   no_uio || die "uio devices are left: $(cat /sys/class/uio/*/name)"
-  [ -z "$(find /sys/fs/cgroup/system.slice/tcmu-supervisor.service -name 'host-*' 2>/dev/null)" ] ||
+  [ -z "$(find /sys/fs/cgroup/system.slice/tcmu-*.service -name 'host-*' 2>/dev/null)" ] ||
     die "control groups of hosts are left"
   wait_until 10 nothing_kept || die "systemd keeps descriptors: $(systemctl show --property=NFileDescriptorStore "$SUPERVISOR")"
 }

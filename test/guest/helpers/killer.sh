@@ -83,8 +83,8 @@ act_host_stop() {
   WAKERS+=("$!")
 }
 
-readonly SERVICE_GROUP=/sys/fs/cgroup/system.slice/$SUPERVISOR
-group_of() { printf '%s/host-%s\n' "$SERVICE_GROUP" "$(uio_of "$1")"; }
+readonly HOSTS_GROUP=/sys/fs/cgroup/system.slice/tcmu-hosts.service
+group_of() { printf '%s/host-%s\n' "$HOSTS_GROUP" "$(uio_of "$1")"; }
 
 act_host_group_kill() {
   victim || return 1
@@ -92,20 +92,10 @@ act_host_group_kill() {
   noted host-group-kill "$VICTIM, pid $VICTIM_PID"
 }
 
-# Memory that a process had before its group was limited does not count; so the next host is hit: two deaths, one behind
-# the other. The limit is on for this moment only: systemd can't start a service in a group whose children are limited.
 act_host_oom() {
-  local group
   victim || return 1
-  group=$(group_of "$VICTIM") || return 1
-  echo +memory >"$SERVICE_GROUP/cgroup.subtree_control" 2>/dev/null || return 1
-  kill -KILL "$VICTIM_PID" 2>/dev/null || true
-  if happens 5 host_is_not "$VICTIM" "$VICTIM_PID" && [ -w "$group/memory.max" ]; then
-    echo 4096 >"$group/memory.max" 2>/dev/null || true
-    echo max >"$group/memory.max" 2>/dev/null || true
-  fi
-  echo -memory >"$SERVICE_GROUP/cgroup.subtree_control" 2>/dev/null || true
-  noted host-oom "$VICTIM, pid $VICTIM_PID and the next"
+  echo 4096 >"$(group_of "$VICTIM")/memory.max" 2>/dev/null || true # told EBUSY when even killing was not enough at once
+  noted host-oom "$VICTIM, pid $VICTIM_PID"
 }
 
 act_device_restart() {

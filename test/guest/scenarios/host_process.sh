@@ -59,9 +59,9 @@ standing() {
   expect_eq "$(cat "/proc/$pid/oom_score_adj") $(cat "/proc/$(main_pid)/oom_score_adj")" "0 -900" "oom_score_adj, its and the supervisor's"
   expect_eq "$(ps -o pgid= -p "$pid" | xargs)" "$pid" "process group"
   expect_eq "$(ps -o ppid= -p "$pid" | xargs)" "$(main_pid)" "parent"
-  expect_eq "$(cut -d: -f3 "/proc/$pid/cgroup")" "/system.slice/$SUPERVISOR/host-$(uio_of d0)" "control group"
-  expect_eq "$(cat "/sys/fs/cgroup/system.slice/$SUPERVISOR/host-$(uio_of d0)/cgroup.procs")" "$pid" "processes of that group"
-  expect_eq "$(cut -d: -f3 "/proc/$(main_pid)/cgroup")" "/system.slice/$SUPERVISOR/supervisor" "the supervisor's control group"
+  expect_eq "$(cut -d: -f3 "/proc/$pid/cgroup")" "/system.slice/tcmu-hosts.service/host-$(uio_of d0)" "control group"
+  expect_eq "$(cat "/sys/fs/cgroup/system.slice/tcmu-hosts.service/host-$(uio_of d0)/cgroup.procs")" "$pid" "processes of that group"
+  expect_eq "$(cut -d: -f3 "/proc/$(main_pid)/cgroup")" "/system.slice/$SUPERVISOR" "the supervisor's control group"
   expect_eq "$(property d0 HostPid)" "$pid" "HostPid on the bus"
 }
 
