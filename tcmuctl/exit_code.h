@@ -6,7 +6,7 @@ namespace bulkhead::tcmuctl {
 
 enum class ExitCode : int {
   Success = 0,
-  Failed = 1,         // the supervisor refused or could not do it; it said why
+  Failed = 1,         // the supervisor refused or could not do it, and said why; audit: a wall does not stand
   Usage = 2,          // wrong command line
   NotRunning = 3,     // no message bus, or no supervisor on it
   NotFound = 4,       // no such device or handler

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "base/printable.h"
+#include "tcmuctl/audit.h"
 #include "tcmuctl/decode.h"
 #include "tcmuctl/doctor/bus_checks.h"
 #include "tcmuctl/doctor/system_checks.h"
@@ -102,6 +104,14 @@ Outcome<> show(const Arguments& arguments) {
   return {};
 }
 
+Outcome<> audit(const Arguments& arguments) {
+  Outcome<Inventory> all = inventory(arguments);
+  if (!all) return std::unexpected(all.error());
+  fmt::print("{}", arguments.json ? json_text(audit_json(all->devices)) : audit_view(all->devices, screen()));
+  if (std::ranges::any_of(all->devices, lacks_walls)) return std::unexpected(Failure{ExitCode::Failed, ""});
+  return {};
+}
+
 Outcome<> watch_devices(const Arguments& arguments) {
   WatchOptions options{.interval = std::chrono::milliseconds(static_cast<long>(arguments.interval * 1000)),
                        .rounds = arguments.rounds,
@@ -168,6 +178,9 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<Outcome<>()
   CLI::App* show_command = command("show", "all about one device", [&] { return show(arguments); });
   with_device(show_command);
   show_command->add_flag("--json", arguments.json, "every property, as JSON");
+  command("audit", "which walls stand around the hosts; status 1 if one should and does not", [&] {
+    return audit(arguments);
+  })->add_flag("--json", arguments.json, "every wall and its state, as JSON");
   CLI::App* watch_command =
       command("watch", "what the devices are doing, live", [&] { return watch_devices(arguments); });
   watch_command->alias("top");

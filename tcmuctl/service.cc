@@ -31,6 +31,9 @@ void take(const json& properties, const char* name, T& into) {
   } else if constexpr (std::is_same_v<T, Counts>) {
     for (const auto& entry : found->items())
       if (entry.value().is_number_unsigned()) into[entry.key()] = entry.value().template get<std::uint64_t>();
+  } else if constexpr (std::is_same_v<T, std::map<std::string, std::string>>) {
+    for (const auto& entry : found->items())
+      if (entry.value().is_string()) into[entry.key()] = entry.value().template get<std::string>();
   } else if (found->is_number_unsigned()) {
     into = found->template get<T>();
   }
@@ -50,6 +53,7 @@ Device device_of(const std::string& path, const json& properties) {
   take(properties, "State", device.state);
   take(properties, "StateReason", device.state_reason);
   take(properties, "LastExit", device.last_exit);
+  take(properties, "Sandbox", device.sandbox);
   take(properties, "Size", device.size);
   take(properties, "StateSince", device.state_since);
   take(properties, "HostSince", device.host_since);

@@ -24,6 +24,7 @@ struct Device {
   std::uint64_t replayed = 0, longest_stall_usec = 0, aborts = 0, resets = 0, aborted_commands = 0;
   std::uint32_t block_size = 0, host_pid = 0, host_uid = 0, in_flight = 0, uio_minor = 0;
   bool read_only = false, write_cache = false;
+  std::map<std::string, std::string> sandbox;  // wall and its state
   Counts commands, bytes, errors, errors_by_sense, latency_usec, handler_counters;
   nlohmann::json properties;  // as they came
 };

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/printable.h"
+#include "tcmuctl/audit.h"
 #include "tcmuctl/human.h"
 
 namespace bulkhead::tcmuctl {
@@ -130,6 +131,9 @@ std::string show_view(const Device& device, std::uint64_t now_usec, const Screen
                    device.watchdog_kills));
   line(text, "Adoptions", fmt::to_string(device.adoptions));
   line(text, "Last exit", device.last_exit.empty() ? "-" : printable(device.last_exit));
+  line(text, "Sandbox", device.sandbox.empty() ? "-" : printable(standing_walls(device)));
+  if (const std::string others = other_walls(device); !others.empty())
+    line(text, "does not stand", printable(others));
   line(text, "In flight",
        device.in_flight == 0 ? "0"
                              : fmt::format("{}, the oldest for {}", device.in_flight,

@@ -45,6 +45,7 @@ TEST(ShowView, TellsEverything) {
   one.restarts = 2;
   one.adoptions = 1;
   one.last_exit = "killed by SIGKILL";
+  one.sandbox = {{"seccomp", "on"}, {"memory-limit", "on: 1024 MiB"}, {"landlock", "missing: old kernel"}};
   one.in_flight = 7;
   one.oldest_command_usec = 900;
   one.errors = {{"read", 1}, {"write", 0}};
@@ -74,6 +75,8 @@ TEST(ShowView, TellsEverything) {
             "       Restarts: 2, hosts died 2, of these hung 1\n"
             "      Adoptions: 1\n"
             "      Last exit: killed by SIGKILL\n"
+            "        Sandbox: memory-limit (1024 MiB), seccomp\n"
+            " does not stand: landlock (missing: old kernel)\n"
             "      In flight: 7, the oldest for 900 us\n"
             "       Commands: read 100, write 50\n"
             "          Bytes: read 400 KiB, written 200 KiB\n"

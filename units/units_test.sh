@@ -48,7 +48,8 @@ hosts=units/tcmu-hosts.service
 [ "$(value "$hosts" KillMode)" = process ] || fail "hosts would be killed with their unit"
 [ "$(value "$hosts" TasksMax)" = infinity ] || fail "all hosts together would have few threads"
 [ "$(value "$hosts" OOMPolicy)" = continue ] || fail "a host without memory would end all others"
-! grep -qE '^ExecStart(Pre)?=' "$hosts" || fail "a start with living hosts would fail: EBUSY"
+grep -q '^ExecStartPost=' "$hosts" || fail "systemd would remove the group, as nobody is in it"
+! grep -qE '^Exec(Start|StartPre|Condition)=' "$hosts" || fail "a start with living hosts would fail: EBUSY"
 for key in Wants After PartOf; do
     grep -q "^$key=tcmu-hosts.service" "$unit" || fail "the supervisor lacks $key=tcmu-hosts.service"
 done

@@ -54,6 +54,30 @@ TEST(DevicePolicies, BadValuesAreTold) {
   EXPECT_THAT(complaint("on_failure"), HasSubstr("without a value"));
 }
 
+TEST(DevicePolicies, LimitsOfHosts) {
+  const auto policies = read(
+      "host_memory_mebibytes = 256\nhost_processes = 0\nhost_cpu_weight = 50\nrequired_walls = \"seccomp, "
+      "root\"\n"
+      "[user_1/a]\nhost_memory_mebibytes = 0\nhost_io_weight = 10000\nrequired_walls = \"\"\n");
+  EXPECT_EQ(policies.of("user_0/x"),
+            (DeviceSettings{.memory_mebibytes = 256,
+                            .processes = 0,
+                            .cpu_weight = 50,
+                            .required_walls = std::vector<std::string>{"seccomp", "root"}}));
+  EXPECT_EQ(policies.of("user_1/a"), (DeviceSettings{.memory_mebibytes = 0,
+                                                     .processes = 0,
+                                                     .cpu_weight = 50,
+                                                     .io_weight = 10000,
+                                                     .required_walls = std::vector<std::string>{}}));
+  EXPECT_THAT(complaint("host_memory_mebibytes = 1"), HasSubstr("not within 32 to 1073741824: 32 is used"));
+  EXPECT_THAT(complaint("host_processes = 1G"), HasSubstr("wants a number, not \"1G\""));
+  EXPECT_THAT(complaint("host_cpu_weight = 0"), HasSubstr("1 is used"));
+  EXPECT_THAT(complaint("host_io_weight = 10001"), HasSubstr("10000 is used"));
+  for (const char* bad :
+       {"required_walls = Seccomp", "required_walls = \"seccomp,,root\"", "required_walls = \"a;b\""})
+    EXPECT_THAT(complaint(bad), HasSubstr("wants names of walls")) << bad;
+}
+
 TEST(DevicePolicies, NamesOfDevices) {
   for (const char* good : {"user_0/d0", "user_12/with blank", "user_1/a]b", "user_1/a.b-c"})
     EXPECT_TRUE(DevicePolicies::names_device(good)) << good;

@@ -10,6 +10,7 @@
 
 #include "supervisor/dbus/text.h"
 #include "supervisor/model/device_state.h"
+#include "supervisor/model/walls.h"
 
 namespace bulkhead::supervisor {
 
@@ -36,6 +37,13 @@ inline int append(sd_bus_message* to, const std::map<std::string, std::uint64_t>
   int r = sd_bus_message_open_container(to, 'a', "{st}");
   for (const auto& [name, count] : counts)
     if (r >= 0) r = sd_bus_message_append(to, "{st}", utf8(name).c_str(), count);
+  return r < 0 ? r : sd_bus_message_close_container(to);
+}
+// a{sv}
+inline int append(sd_bus_message* to, const Walls& walls) {
+  int r = sd_bus_message_open_container(to, 'a', "{sv}");
+  for (const auto& [name, state] : walls)
+    if (r >= 0) r = sd_bus_message_append(to, "{sv}", utf8(name).c_str(), "s", utf8(state).c_str());
   return r < 0 ? r : sd_bus_message_close_container(to);
 }
 

@@ -81,6 +81,7 @@ constexpr Watched kState[] = {
     {"Deaths", same<&R::deaths>},
     {"WatchdogKills", same<&R::watchdog_kills>},
     {"LastExit", same<&R::last_exit>},
+    {"Sandbox", same<&R::sandbox>},
 };
 // OldestCommandUsec is an age: it changes by itself and is left out.
 constexpr Watched kCounters[] = {
@@ -149,6 +150,7 @@ constexpr sd_bus_vtable kDeviceVtable[] = {
     SD_BUS_PROPERTY("Deaths", "t", get<&R::deaths>, 0, kEmits),
     SD_BUS_PROPERTY("WatchdogKills", "t", get<&R::watchdog_kills>, 0, kEmits),
     SD_BUS_PROPERTY("LastExit", "s", get<&R::last_exit>, 0, kEmits),
+    SD_BUS_PROPERTY("Sandbox", "a{sv}", get<&R::sandbox>, 0, kEmits),
     SD_BUS_PROPERTY("InFlight", "u", get<&R::in_flight>, 0, 0),
     SD_BUS_PROPERTY("OldestCommandUsec", "t", get<&R::oldest_command_usec>, 0, 0),
     SD_BUS_PROPERTY("Commands", "a{st}", get<by_kind<&KindCounts::commands>>, 0, 0),

@@ -102,6 +102,7 @@ awaitable<void> Device::live(KernelDeviceAge age, PendingReply added, std::optio
   accepted_ = age == KernelDeviceAge::Used;
   fire(DeviceEvent::Begin, "");
   if (kept) {
+    co_await limit_again();
     auto adopted = co_await adopt(std::move(*kept));
     if (!adopted) co_await give_up_adoption(adopted.error());
   }
@@ -254,6 +255,7 @@ awaitable<Result<>> Device::start_host() {
   start.set_data_bytes(channel_size().data_bytes);
   auto introduced = co_await introduce(std::move(start), std::move(ends->host));
   if (!introduced) co_return introduced;
+  if (auto sound = check_walls(host_->pidfd(), host_->told_walls()); !sound) co_return sound;
   co_await keep_host(std::move(ends->kept));
   if (leaving_) co_return fail(Cause::NotFound, ENODEV, "the device is being removed");
   Result<> watched;

@@ -184,7 +184,10 @@ class Device final : public std::enable_shared_from_this<Device>,
   [[nodiscard]] ChannelSize channel_size() const;
   [[nodiscard]] std::uint32_t host_uid() const;
   [[nodiscard]] std::string leaf_name() const;
+  // device_walls.cc
   [[nodiscard]] HostLimits host_limits() const;
+  [[nodiscard]] Result<> check_walls(const UniqueFd& pidfd, const Walls& told);
+  boost::asio::awaitable<void> limit_again();
   [[nodiscard]] control::Open open_message() const;
 
   // DataPath::Events and PumpClient: the pump's thread
@@ -264,7 +267,8 @@ class Device final : public std::enable_shared_from_this<Device>,
   std::uint64_t host_since_usec_ = 0;
   std::uint64_t hosts_started_ = 0;
   std::string last_exit_;
-  Walls sandbox_;  // around the present host
+  Walls told_walls_;  // by the present host
+  Walls sandbox_;     // around it: its limits, then all of them
   std::string wwn_;
   unsigned serial_looks_ = 0;
   HostFacts facts_;

@@ -8,7 +8,6 @@
 #include "proto/device_record.pb.h"
 #include "supervisor/device/device.h"
 #include "supervisor/pump/journal_stats.h"
-#include "supervisor/spawn/host_check.h"
 #include "supervisor/version.h"
 
 namespace bulkhead::supervisor {
@@ -31,6 +30,15 @@ bool complete(KeptLun& kept) {
   for (const KeptKind kind : LunKeeper::kOfTheHost)
     if (!kept.has(kind)) return false;
   return true;
+}
+
+Result<std::unique_ptr<DeviceRecord>> record_in(const Journal& journal, const DeviceKey& key) {
+  auto record = std::make_unique<DeviceRecord>();
+  if (!record->ParseFromString(journal.record()))
+    return fail(Cause::BadInput, EPROTO, "the journal holds no record that can be read");
+  if (record->hba() == key.hba && record->name() == key.name) return record;
+  return fail(Cause::BadInput, ESTALE,
+              fmt::format("it was kept for {}/{}, which is gone", record->hba(), record->name()));
 }
 
 }  // namespace
@@ -101,6 +109,7 @@ void Device::save_record() {
   record.set_adoptions(adoptions_);
   record.set_deaths(deaths_);
   record.set_watchdog_kills(watchdog_kills_);
+  record.mutable_walls()->insert(told_walls_.begin(), told_walls_.end());
   auto stored = journal_->store_record(record.SerializeAsString());
   if (!stored)
     log(Level::Warning, log_fields(), fmt::format("not left for a successor: {}", stored.error().what));
@@ -121,6 +130,7 @@ void Device::restore(const DeviceRecord& record) {
   adoptions_ = record.adoptions() + 1;
   deaths_ = record.deaths();
   watchdog_kills_ = record.watchdog_kills();
+  told_walls_.insert(record.walls().begin(), record.walls().end());
   ever_served_ = true;
 }
 
@@ -130,12 +140,8 @@ awaitable<Result<>> Device::adopt(KeptLun kept) {
     co_return fail(Cause::NotFound, ENOENT, "its journal or its uio device was not kept");
   auto journal = Journal::adopt(kept.take(KeptKind::Journal));
   if (!journal) co_return std::unexpected(std::move(journal.error()));
-  DeviceRecord record;
-  if (!record.ParseFromString((*journal)->record()))
-    co_return fail(Cause::BadInput, EPROTO, "the journal holds no record that can be read");
-  if (record.hba() != key_.hba || record.name() != key_.name)
-    co_return fail(Cause::BadInput, ESTALE,
-                   fmt::format("it was kept for {}/{}, which is gone", record.hba(), record.name()));
+  auto record = record_in(**journal, key_);
+  if (!record) co_return std::unexpected(std::move(record.error()));
   auto job = [root = context_.root, uio = uio_, fd = kept.take(KeptKind::Uio)]() mutable {
     return adopt_kernel_device(root, uio, std::move(fd));
   };
@@ -146,11 +152,11 @@ awaitable<Result<>> Device::adopt(KeptLun kept) {
   if (!ring) co_return std::unexpected(std::move(ring.error()));
   kernel_ = std::move(*opened);
   journal_ = std::move(*journal);
-  restore(record);
+  restore(**record);
   make_path(*ring);
   // What is too old to be run must not be given to anybody. Nobody else looks at the path yet.
   path_->set_wait_limits(WaitLimits::of(kernel_->facts.command_timeout_s));
-  co_await adopt_host(std::move(kept), record.question_id());
+  co_await adopt_host(std::move(kept), (*record)->question_id());
   Result<> added;
   auto add = [this, &added] {
     path_->set_held(held_);
@@ -181,16 +187,15 @@ awaitable<void> Device::adopt_host(KeptLun kept, std::uint64_t question_id) {
   if (whole) {
     HostDescriptors descriptors{kept.take(KeptKind::Pidfd), kept.take(KeptKind::Control),
                                 kept.take(KeptKind::Stderr)};
-    const ExpectedHost expected{.uid = host_uid(), .cgroup = context_.cgroups.leaf_in_proc(leaf_name())};
-    const auto sound = check_host(descriptors.pidfd, expected);
+    adopted_host_ = true;
+    const auto sound = check_walls(descriptors.pidfd, told_walls_);
     auto process = HostProcess::adopt(std::move(descriptors));
     if (process) {
       host_ = HostSession::adopt(context_.io, std::move(*process), label_, *this, question_id);
-      adopted_host_ = true;
       if (!channel)
         host_->kill("was not serving yet when its supervisor died");
       else if (!sound && sound.error().cause != Cause::NotFound)
-        host_->kill(fmt::format("is not what it was started as: {}", sound.error().what));
+        host_->kill(sound.error().what);
     }
   }
   Result<> watched;

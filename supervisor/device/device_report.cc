@@ -44,6 +44,7 @@ DeviceReport Device::report() const {
     report.host_pid = host_->pid();
     report.host_since_usec = host_since_usec_;
     report.host_uid = host_uid();
+    report.sandbox = sandbox_;
   }
   report.adoptions = adoptions_;
   report.in_flight = static_cast<std::uint32_t>(stats_->in_flight.get());

@@ -1,9 +1,12 @@
 // The walls around a device's host: what it may use, what stands, and what has to.
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "supervisor/device/device.h"
+#include "supervisor/device/wall_check.h"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -12,6 +15,7 @@ constexpr std::uint64_t kMebibyte = 1 << 20;
 // A file host needs 30 MiB; what is above is cache of its backstore, which is given back when it is short.
 constexpr std::uint64_t kLeastMemory = 1024 * kMebibyte;
 constexpr std::uint32_t kProcesses = 512;
+constexpr std::chrono::seconds kLimitDeadline{10};
 
 std::uint64_t quarter_of_the_machine() {
   return static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
@@ -29,6 +33,36 @@ HostLimits Device::host_limits() const {
   limits.cpu_weight = settings.cpu_weight.value_or(limits.cpu_weight);
   limits.io_weight = settings.io_weight.value_or(limits.io_weight);
   return limits;
+}
+
+// Once for each host, and once for each supervisor that goes on with it. Errors: it must not serve.
+Result<> Device::check_walls(const UniqueFd& pidfd, const Walls& told) {
+  const auto seen = check_host(
+      pidfd,
+      {.uid = host_uid(), .cgroup = context_.cgroups.leaf_in_proc(leaf_name()), .adopted = adopted_host_});
+  if (!seen)
+    return fail(seen.error().cause, seen.error().sys_errno,
+                "is not what it was started as: " + seen.error().what);
+  told_walls_ = told;
+  if (auto believed = believe_walls(told, *seen, sandbox_); !believed) {
+    auto fields = log_fields();
+    fields.message_id = kMsgHostLied;
+    log(Level::Error, fields, fmt::format("handler-host {}; it is ended", believed.error().what));
+    return believed;
+  }
+  return require_walls(sandbox_,
+                       context_.policies.of(label_).required_walls.value_or(std::vector<std::string>()));
+}
+
+// Its limits are set anew: tcmu.conf may have changed, and somebody may have switched controllers off
+// meanwhile.
+boost::asio::awaitable<void> Device::limit_again() {
+  std::move_only_function<Result<Walls>()> limit = [&cgroups = context_.cgroups, name = leaf_name(),
+                                                    limits = host_limits()]() -> Result<Walls> {
+    return cgroups.limit(name, limits);
+  };
+  auto limited = co_await context_.pool.run<Walls>("limit a host", kLimitDeadline, std::move(limit));
+  sandbox_ = limited ? std::move(*limited) : Walls{{"memory-limit", "off: " + limited.error().what}};
 }
 
 }  // namespace bulkhead::supervisor

@@ -15,6 +15,9 @@ constexpr int kMaxErrno = 4095;
 constexpr int kMaxCounters = 64;
 constexpr std::size_t kMaxCounterName = 31;
 constexpr std::size_t kMaxUnitState = 64;
+// All of them fit into the record that the next supervisor gets.
+constexpr int kMaxWalls = 24;
+constexpr std::size_t kMaxWallName = 31, kMaxWallState = 95;
 
 Result<> result_of(const control::Failure* failure) {
   if (failure == nullptr) return {};
@@ -55,7 +58,7 @@ std::string_view HostMessages::take(std::string_view bytes, std::size_t descript
   if (!greeted_) return "a message before Hello";
   switch (message.kind_case()) {
     case Message::kOpened:
-      return take_answer(Message::kOpened, message.opened().id(), failure_of(message.opened()));
+      return take_opened(message.opened());
     case Message::kChecked:
       return take_answer(Message::kChecked, message.checked().id(), failure_of(message.checked()));
     case Message::kDone:
@@ -95,6 +98,17 @@ std::string_view HostMessages::take_answer(Message::KindCase kind, std::uint64_t
   questions_.erase(at);
   listener_.answered(id, result_of(failure));
   return {};
+}
+
+std::string_view HostMessages::take_opened(const control::Opened& opened) {
+  if (opened.walls_size() > kMaxWalls) return "too many walls";
+  Walls walls;
+  for (const auto& wall : opened.walls()) {
+    if (wall.name().empty() || wall.name().size() > kMaxWallName) return "a wall's name is empty or too long";
+    walls[wall.name()] = wall.state().substr(0, kMaxWallState);
+  }
+  if (questions_.contains(opened.id())) listener_.walls(std::move(walls));
+  return take_answer(Message::kOpened, opened.id(), failure_of(opened));
 }
 
 std::string_view HostMessages::take_request(const Message& message) {

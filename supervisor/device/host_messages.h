@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "proto/control.pb.h"
+#include "supervisor/model/walls.h"
 
 namespace bulkhead::supervisor {
 
@@ -27,6 +28,8 @@ class HostMessages {
   class Listener {
    public:
     virtual void hello() = 0;
+    // Those it says it has; just before the answer to the question to open.
+    virtual void walls(Walls walls) = 0;
     // The answer to question `id`, which take() has struck off.
     virtual void answered(std::uint64_t id, Result<> result) = 0;
     // The host waits for finish_request() to have been called for each of these.
@@ -63,6 +66,7 @@ class HostMessages {
   [[nodiscard]] std::string_view take_hello(const control::Hello& hello);
   [[nodiscard]] std::string_view take_answer(control::Message::KindCase kind, std::uint64_t id,
                                              const control::Failure* failure);
+  [[nodiscard]] std::string_view take_opened(const control::Opened& opened);
   [[nodiscard]] std::string_view take_request(const control::Message& message);
   [[nodiscard]] std::string_view take_facts(const control::DeviceFacts& facts);
   [[nodiscard]] std::string_view take_counters(const control::Counters& counters);

@@ -13,6 +13,7 @@ using namespace bulkhead::supervisor;
 struct Nobody final : HostMessages::Listener {
   int hellos = 0;
   void hello() override { BULKHEAD_CHECK(++hellos == 1); }
+  void walls(Walls walls) override { BULKHEAD_CHECK(walls.size() <= 24 && hellos == 1); }
   void answered(std::uint64_t id, Result<> result) override {
     BULKHEAD_CHECK(id >= 1 && id <= 3 && hellos == 1);
     BULKHEAD_CHECK(result || errno_of(result.error()) > 0);

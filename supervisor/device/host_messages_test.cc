@@ -18,6 +18,7 @@ using ::testing::HasSubstr;
 class HostMessagesTest : public ::testing::Test, public HostMessages::Listener {
  protected:
   void hello() override { ++hellos; }
+  void walls(Walls walls) override { told = std::move(walls); }
   void answered(std::uint64_t id, Result<> result) override {
     answered_id = id;
     answer = std::move(result);
@@ -57,6 +58,7 @@ class HostMessagesTest : public ::testing::Test, public HostMessages::Listener {
   }
 
   HostMessages messages{*this};
+  std::optional<Walls> told;
   int hellos = 0, identities = 0;
   std::uint64_t answered_id = 0, size = 0;
   std::string unit_state;
@@ -232,6 +234,34 @@ TEST_F(HostMessagesTest, DescriptorsGarbageAndTheSupervisorsOwnMessagesAreCaught
   ours.mutable_close()->set_id(1);
   EXPECT_THAT(take(ours), HasSubstr("only the supervisor"));
   EXPECT_THAT(take(Message()), HasSubstr("only the supervisor"));
+}
+
+TEST_F(HostMessagesTest, WallsComeWithTheAnswerThatIsWaitedForAndAreBounded) {
+  ASSERT_EQ(greet(), "");
+  const auto id = messages.ask(Message::kOpened);
+  auto message = opened(id);
+  auto add = [&message](const std::string& name, const std::string& state) {
+    message.mutable_opened()->add_walls()->set_name(name);
+    message.mutable_opened()->mutable_walls()->rbegin()->set_state(state);
+  };
+  add("seccomp", "on");
+  add("landlock", "missing: " + std::string(500, 'x'));
+  EXPECT_EQ(take(message), "");
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->at("seccomp"), "on");
+  EXPECT_EQ(told->at("landlock").size(), 95u);
+  told.reset();
+  EXPECT_EQ(take(message), "") << "late, and no crime";
+  EXPECT_FALSE(told) << "nobody waits for it";
+  message.mutable_opened()->set_id(messages.ask(Message::kOpened));
+  add("", "on");
+  EXPECT_THAT(take(message), HasSubstr("a wall's name"));
+  message.mutable_opened()->clear_walls();
+  add(std::string(32, 'x'), "on");
+  EXPECT_THAT(take(message), HasSubstr("a wall's name"));
+  message.mutable_opened()->clear_walls();
+  for (int i = 0; i < 25; ++i) add("wall", "on");
+  EXPECT_THAT(take(message), HasSubstr("too many walls"));
 }
 
 }  // namespace

@@ -87,6 +87,9 @@ class HostSession final : public std::enable_shared_from_this<HostSession>, priv
   [[nodiscard]] Result<HostDescriptors> duplicate() const { return process_.duplicate(); }
   [[nodiscard]] std::uint64_t next_question_id() const { return messages_.next_question_id(); }
   [[nodiscard]] pid_t pid() const { return process_.pid(); }
+  [[nodiscard]] const UniqueFd& pidfd() const { return process_.pidfd(); }
+  // What it says of its walls, once it has opened. See wall_check.h.
+  [[nodiscard]] const Walls& told_walls() const { return told_walls_; }
   [[nodiscard]] bool ended() const { return ended_; }
 
  private:
@@ -112,6 +115,7 @@ class HostSession final : public std::enable_shared_from_this<HostSession>, priv
 
   // HostMessages::Listener
   void hello() override;
+  void walls(Walls walls) override { told_walls_ = std::move(walls); }
   void answered(std::uint64_t id, Result<> result) override;
   void file_wanted(const control::OpenFile& asked) override;
   void identity_wanted(std::uint64_t id) override;
@@ -133,6 +137,7 @@ class HostSession final : public std::enable_shared_from_this<HostSession>, priv
   HostMessages messages_;
   Wake hello_;
   Wake end_;
+  Walls told_walls_;
   bool ended_ = false;
   bool left_running_ = false;
   std::string why_killed_;  // or left

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "proto/opcode_facts.h"
 #include "supervisor/model/device_state.h"
+#include "supervisor/model/walls.h"
 
 namespace bulkhead::supervisor {
 
@@ -57,6 +58,7 @@ struct DeviceReport {
   std::uint64_t adoptions = 0;       // supervisors that went on with a host of an earlier one
   std::uint64_t deaths = 0;          // hosts that ended unasked while they served
   std::uint64_t watchdog_kills = 0;  // of these, those that had stopped working
+  Walls sandbox;                     // around the present host
   std::string last_exit;             // how the last host ended, e.g. "killed by SIGKILL"; empty: none did
   std::uint32_t in_flight = 0;
   std::uint64_t oldest_command_usec = 0;                 // age; 0: none in flight

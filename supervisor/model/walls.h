@@ -1,5 +1,6 @@
-// The walls around a host, by name, each with its state: "on" or "on: DETAIL" stands, "none: WHY" can't be
-// built here or is not asked for, anything else ("off: WHY") should stand and does not. Plain values.
+// The walls around a host, by name, each with its state: "on" or "on: DETAIL" stands, "not asked", "missing:
+// WHY" can't be built here, "off: WHY" or anything else should stand and does not. handler-host/lockdown
+// names most, supervisor/spawn/cgroups.cc the limits. Plain values.
 #pragma once
 
 #include <map>

@@ -64,7 +64,7 @@ std::string number_or_max(std::uint64_t number) {
 std::string state_of(const Result<>& written, std::string on) {
   if (written) return on;
   // Controllers that are missing have no files.
-  return written.error().sys_errno == ENOENT ? "none: no such controller for hosts here"
+  return written.error().sys_errno == ENOENT ? "missing: no such controller for hosts here"
                                              : "off: " + written.error().what;
 }
 
@@ -75,11 +75,10 @@ Walls set_limits(const std::string& leaf, const HostLimits& limits) {
   (void)write_file(leaf + "/memory.swap.max", limits.memory_bytes == 0 ? "max" : "0");
   const auto memory = write_file(leaf + "/memory.max", number_or_max(limits.memory_bytes));
   const auto processes = write_file(leaf + "/pids.max", number_or_max(limits.processes));
-  walls["memory-limit"] =
-      state_of(memory, limits.memory_bytes == 0 ? "none: 0 in tcmu.conf"
-                                                : fmt::format("on: {} MiB", limits.memory_bytes >> 20));
-  walls["process-limit"] = state_of(
-      processes, limits.processes == 0 ? "none: 0 in tcmu.conf" : fmt::format("on: {}", limits.processes));
+  walls["memory-limit"] = state_of(
+      memory, limits.memory_bytes == 0 ? "not asked" : fmt::format("on: {} MiB", limits.memory_bytes >> 20));
+  walls["process-limit"] =
+      state_of(processes, limits.processes == 0 ? "not asked" : fmt::format("on: {}", limits.processes));
   const auto cpu = write_file(leaf + "/cpu.weight", fmt::to_string(limits.cpu_weight));
   const auto io = write_file(leaf + "/io.weight", fmt::to_string(limits.io_weight));
   walls["cpu-weight"] = state_of(cpu, fmt::format("on: {}", limits.cpu_weight));
@@ -115,7 +114,7 @@ Result<Cgroups::Leaf> Cgroups::make_leaf(std::string_view name, const HostLimits
   // A new one has counted nothing yet, and is not charged for what an earlier host has left in the cache.
   ::rmdir(path.c_str());
   if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST)
-    return fail_errno(errno, fmt::format("mkdir {}", path));
+    return fail_errno(errno, fmt::format("mkdir {} (is the group gone? systemctl restart tcmu-hosts)", path));
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return fail_errno(errno, fmt::format("open {}", path));
   return Leaf{std::move(fd), limit(name, limits)};

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <optional>
@@ -95,6 +96,26 @@ Result<> check_cgroup(const HostProcText& text, const ExpectedHost& expected) {
   return broken("control group", path.value_or("missing"), expected.cgroup);
 }
 
+// Where a process is, e.g. "net:[4026531840]"; empty if we may not know.
+std::string namespace_of(const std::string& process, std::string_view type) {
+  std::error_code error;
+  return std::filesystem::read_symlink(fmt::format("/proc/{}/ns/{}", process, type), error).string();
+}
+
+// Those without which no host is taken are not in question here: check_host() has judged them before.
+SeenWalls look_at(pid_t pid, bool own_user) {
+  SeenWalls seen{{"user", own_user}, {"capabilities", true}, {"no-new-privileges", true}};
+  constexpr std::pair<const char*, const char*> kNamespaces[] = {
+      {"user", "user-namespace"},  {"pid", "pid-namespace"}, {"mnt", "mount-namespace"},
+      {"ipc", "ipc-namespace"},    {"uts", "uts-namespace"}, {"cgroup", "cgroup-namespace"},
+      {"net", "network-namespace"}};
+  for (const auto& [type, wall] : kNamespaces) {
+    const std::string its = namespace_of(fmt::to_string(pid), type), ours = namespace_of("self", type);
+    if (!its.empty() && !ours.empty()) seen[wall] = its != ours;
+  }
+  return seen;
+}
+
 Result<> check_alive(const UniqueFd& pidfd) {
   pollfd end{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
   if (::poll(&end, 1, 0) == 0) return {};
@@ -109,15 +130,31 @@ Result<> judge_host(const HostProcText& text, const ExpectedHost& expected) {
   return check_cgroup(text, expected);
 }
 
-Result<> check_host(const UniqueFd& pidfd, const ExpectedHost& expected) {
+// What systemd put on us is on every host too.
+std::optional<bool> own_seccomp(const HostProcText& text, const ExpectedHost& expected) {
+  auto filters = [](std::string_view status) {
+    const std::string_view digits = field(status, "Seccomp_filters").value_or("0");
+    unsigned count = 0;
+    std::from_chars(digits.data(), digits.data() + digits.size(), count);
+    return count;
+  };
+  if (field(text.status, "Seccomp") != "2") return false;
+  if (filters(text.status) > filters(text.own_status)) return true;
+  return expected.adopted ? std::nullopt : std::optional(false);
+}
+
+Result<SeenWalls> check_host(const UniqueFd& pidfd, const ExpectedHost& expected) {
   const auto pid = pid_of(pidfd);
   if (!pid) return std::unexpected(pid.error());
   const HostProcText text{.status = read_proc(fmt::format("/proc/{}/status", *pid)),
                           .cgroup = read_proc(fmt::format("/proc/{}/cgroup", *pid)),
                           .own_status = read_proc("/proc/self/status")};
+  SeenWalls seen = look_at(*pid, expected.uid != 0);
+  if (const auto filtered = own_seccomp(text, expected)) seen["seccomp"] = *filtered;
   // After reading: while it lives, its number can't be another's, so the texts were about this process.
-  if (auto alive = check_alive(pidfd); !alive) return alive;
-  return judge_host(text, expected);
+  if (auto alive = check_alive(pidfd); !alive) return std::unexpected(std::move(alive.error()));
+  if (auto good = judge_host(text, expected); !good) return std::unexpected(std::move(good.error()));
+  return seen;
 }
 
 }  // namespace bulkhead::supervisor

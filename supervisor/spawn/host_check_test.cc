@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <gtest/gtest.h>
 #include <linux/capability.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -33,10 +34,12 @@ struct Walls {
   bool empty_bounding_set = true;
   bool saved_user = true;
   bool no_capabilities = true;
+  bool own_names = false;
 };
 
 // As handler-host/lockdown builds them; what can fail does not in a child of root's.
 void build(const Walls& walls) {
+  if (walls.own_names) ::unshare(CLONE_NEWUTS);
   if (walls.empty_bounding_set)
     for (unsigned long capability = 0; capability <= CAP_LAST_CAP; ++capability)
       ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
@@ -128,6 +131,22 @@ TEST_F(HostCheck, AnotherControlGroupIsSeen) {
   EXPECT_THAT(Child({}).complaint({.uid = kHost, .cgroup = "/system.slice/none.service/host-uio7"}),
               HasSubstr("should be '/system.slice/none.service/host-uio7'"));
 }
+TEST_F(HostCheck, WhatTheKernelShowsOfAHostIsTold) {
+  const Child child({});
+  const auto seen = check_host(child.pidfd(), {.uid = kHost, .cgroup = {}});
+  ASSERT_TRUE(seen) << seen.error().what;
+  for (const char* wall : {"user", "capabilities", "no-new-privileges"}) EXPECT_TRUE(seen->at(wall)) << wall;
+  // It is a fork of ours, in our namespaces and without a filter of its own.
+  for (const char* wall : {"user-namespace", "pid-namespace", "mount-namespace", "ipc-namespace",
+                           "uts-namespace", "cgroup-namespace", "network-namespace", "seccomp"})
+    EXPECT_FALSE(seen->at(wall)) << wall;
+}
+TEST_F(HostCheck, ANamespaceOfItsOwnIsSeen) {
+  const auto seen = check_host(Child({.own_names = true}).pidfd(), {.uid = kHost, .cgroup = {}});
+  ASSERT_TRUE(seen) << seen.error().what;
+  EXPECT_TRUE(seen->at("uts-namespace"));
+  EXPECT_FALSE(seen->at("ipc-namespace"));
+}
 TEST_F(HostCheck, AHostThatHasEndedIsNoHostReapedOrNot) {
   const Child child({});
   child.end();
@@ -205,6 +224,21 @@ TEST_F(HostText, ABoundingSetThatNobodyCouldEmptyIsNoFault) {
   EXPECT_THAT(complaint(), HasSubstr("CapBnd"));
   text.own_status = "CapEff:\t00000000a80424fb\n";  // without bit 8
   EXPECT_EQ(complaint(), "");
+}
+TEST_F(HostText, AFilterThatItHasFromUsIsNotItsOwn) {
+  auto filtered = [this](const std::string& its, bool adopted = false) {
+    return own_seccomp({.status = its, .cgroup = {}, .own_status = "Seccomp:\t2\nSeccomp_filters:\t3\n"},
+                       {.uid = 7, .cgroup = {}, .adopted = adopted});
+  };
+  EXPECT_EQ(filtered("Seccomp:\t2\nSeccomp_filters:\t4\n"), true);
+  EXPECT_EQ(filtered("Seccomp:\t2\nSeccomp_filters:\t3\n"), false);
+  EXPECT_EQ(filtered("Seccomp:\t0\nSeccomp_filters:\t0\n"), false);
+  EXPECT_EQ(filtered("Seccomp:\t1\nSeccomp_filters:\t9\n"), false);
+  EXPECT_EQ(filtered(""), false);
+  // The earlier supervisor may have had fewer than we have.
+  EXPECT_EQ(filtered("Seccomp:\t2\nSeccomp_filters:\t3\n", true), std::nullopt);
+  EXPECT_EQ(filtered("Seccomp:\t2\nSeccomp_filters:\t4\n", true), true);
+  EXPECT_EQ(filtered("Seccomp:\t0\n", true), false);
 }
 TEST_F(HostText, AHostThatStaysWhatWeAreIsWhatWeAre) {
   replace("Uid:\t7\t7\t7\t7\nGid:\t7\t7\t7\t7", "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0");

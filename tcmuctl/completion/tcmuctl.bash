@@ -9,10 +9,10 @@ _tcmuctl() {
         esac
     done
     case $command in
-        "") COMPREPLY=($(compgen -W "list handlers show watch top restart hold resume check-config decode doctor --help" \
+        "") COMPREPLY=($(compgen -W "list handlers show audit watch top restart hold resume check-config decode doctor --help" \
                 -- "$current")) ;;
         list) COMPREPLY=($(compgen -W "--json --names --help" -- "$current")) ;;
-        handlers) COMPREPLY=($(compgen -W "--json --help" -- "$current")) ;;
+        handlers | audit) COMPREPLY=($(compgen -W "--json --help" -- "$current")) ;;
         watch | top) COMPREPLY=($(compgen -W "--interval --count --help" -- "$current")) ;;
         decode) [[ $word == "${COMP_WORDS[COMP_CWORD-1]}" ]] &&
                 COMPREPLY=($(compgen -W "cdb sense --help" -- "$current")) ;;

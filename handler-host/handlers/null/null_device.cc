@@ -36,7 +36,7 @@ bool every(std::uint32_t count, std::uint32_t nth) {
   std::abort();
 }
 
-[[noreturn]] void eat_memory() {
+[[noreturn]] void eat_memory() noexcept {
   std::fprintf(stderr, "null: taking all memory, as option eat_memory_after asks\n");
   constexpr std::size_t kBite = 1 << 20;
   for (std::list<std::string> eaten;;) eaten.emplace_back(kBite, 'x');

@@ -1,4 +1,5 @@
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
@@ -132,6 +133,16 @@ TEST(NullDeathTest, AbortsAfterItsLastAnswerOrAtABlock) {
         lun.read(0);
       },
       "aborting, as option crash_lba asks");
+  EXPECT_DEATH(
+      {
+        NullLun lun("?eat_memory_after=1");
+        // Ends it as its control group would, but on any machine.
+        rlimit little{};
+        little.rlim_cur = little.rlim_max = 256 << 20;
+        ::setrlimit(RLIMIT_AS, &little);
+        for (int i = 0; i < 2; ++i) lun.flush();
+      },
+      "taking all memory, as option eat_memory_after asks");
 }
 
 TEST(Null, OpenFailsAsAsked) {
@@ -171,7 +182,7 @@ TEST(NullConfig, TheManifestDescribesEveryOption) {
   ASSERT_THAT(manifest, HasSubstr("subtype: \"null\""));
   const std::string known = refusal("?unknown=x");
   std::string names = known.substr(known.find("there are ") + 10) + ", ";
-  ASSERT_EQ(std::ranges::count(names, ','), 14);
+  ASSERT_EQ(std::ranges::count(names, ','), 15);
   for (std::size_t comma = 0; (comma = names.find(", ")) != std::string::npos; names.erase(0, comma + 2))
     EXPECT_THAT(manifest, HasSubstr(names.substr(0, comma) + "="));
 }

@@ -118,6 +118,7 @@ DeviceReport busy_device(const std::string& hba, const std::string& name) {
   report.restarts = 2;
   report.adoptions = 4;
   report.last_exit = "killed by SIGKILL";
+  report.sandbox = {{"landlock", "missing: old kernel"}, {"seccomp", "on"}};
   report.in_flight = 7;
   report.oldest_command_usec = 900;
   report.kinds[0] = {100, 409600, 1};

@@ -9,10 +9,20 @@ source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
 source /usr/lib/bulkhead-guest/helpers/load.sh
 
+readonly CONF=/etc/tcmu/tcmu.conf
 readonly HOSTS=/sys/fs/cgroup/system.slice/tcmu-hosts.service
 limit_of() { cat "$HOSTS/host-$(uio_of "$1")/$2"; }
 wall_of() { busctl --json=short get-property "$BUS_NAME" "$(device_object "$1")" org.kernel.TCMUService1.Device1 Sandbox |
   jq -r --arg wall "$2" '.data[$wall].data'; }
+
+times_read() { journalctl -q --no-pager -o cat --after-cursor="$JOURNAL_CURSOR" | grep -c "$CONF was read again" || true; }
+read_more_than() { [ "$(times_read)" -gt "$1" ]; }
+configure() { # configure LINE...: and waits until they count
+  local before
+  before=$(times_read)
+  printf '%s\n' "$@" >"$CONF"
+  wait_until 30 read_more_than "$before" || die "the configuration is not read again"
+}
 
 limits_hold() { # limits_hold NAME MEBIBYTES
   local group
@@ -23,6 +33,9 @@ limits_hold() { # limits_hold NAME MEBIBYTES
   expect_eq "$(limit_of "$1" memory.oom.group)" 1 "memory.oom.group of $1"
   expect_eq "$(limit_of "$1" pids.max)" 512 "pids.max of $1"
   expect_eq "$(limit_of "$1" cpu.weight)" 100 "cpu.weight of $1"
+  expect_eq "$(wall_of "$1" memory-limit)" "on: $2 MiB" "what the bus says of it"
+  expect_eq "$(wall_of "$1" process-limit)" "on: 512" "what the bus says of it"
+  expect_eq "$(wall_of "$1" no-new-privileges)" on "what the bus says of it"
 }
 
 # survives WHAT COMMAND...: the same hosts go on under the same limits, below another supervisor or another systemd.
@@ -68,8 +81,20 @@ eater() {
   delete_lun eater
 }
 
+required() {
+  say "== a wall that is required and is not there"
+  configure 'host_memory_mebibytes = 96' 'required_walls = "memory-limit, moat"'
+  kill -KILL "$(host_pid d0)"
+  wait_state d0 failed
+  property_matches d0 StateReason '^its wall moat is required and does not stand \(no such wall\); .* required_walls' ||
+    die "StateReason is: $(property d0 StateReason)"
+  expect_eq "$(property d1 State)" serving "the state of the LUN beside it, which has its host"
+  configure 'host_memory_mebibytes = 96' 'required_walls = "memory-limit, process-limit, user, no-new-privileges"'
+  wait_state d0 serving
+}
+
 mkdir -p /etc/tcmu
-printf 'host_memory_mebibytes = 96\n' >/etc/tcmu/tcmu.conf
+printf 'host_memory_mebibytes = 96\n' >"$CONF"
 start_supervisor
 for lun in d0 d1; do
   make_backing "/scratch/$lun.raw" 64M
@@ -92,6 +117,7 @@ eater
 # A page cache larger than the limit is given back, not died of.
 dd if="$disk" of=/dev/null bs=1M status=none
 say "d0 has used at most $(limit_of d0 memory.peak 2>/dev/null || echo unknown) bytes, d1 $(limit_of d1 memory.peak 2>/dev/null || echo unknown)"
+required
 load_stop d1
 expect_eq "$(property d1 Restarts)" 0 "restarts of the LUN under load"
 for lun in d0 d1; do delete_lun "$lun"; done

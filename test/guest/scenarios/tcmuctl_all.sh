@@ -81,10 +81,26 @@ says "^ +Kernel device: /dev/uio$(property d0 UioMinor)$"
 says '^ +Commands: .*read [0-9]+, write [0-9]+'
 status_is 0 tcmuctl show d1
 says '^ +Mode: read only, '
+says '^ +Sandbox: .*memory-limit \([0-9]+ MiB\), no-new-privileges.*process-limit \(512\)'
 status_is 4 tcmuctl show d7
 complains "no device 'd7'"
 tcmuctl list >"$FILES/list.txt"
 tcmuctl show d0 >"$FILES/show.txt"
+
+# ---- audit: which walls stand is the kernel's affair; bus, table, JSON and status say the same
+
+status=0
+as_nobody tcmuctl audit --json >/run/audit.json || status=$?
+expect_eq "$status" "$(jq 'if any(.[]; .lacks_walls) then 1 else 0 end' /run/audit.json)" "status of audit"
+expect_eq "$(jq -c --arg key "$key" '.[] | select(.device == $key) | .Sandbox' /run/audit.json)" \
+  "$(tcmuctl show d0 --json | jq -c .Sandbox)" "walls of d0"
+status_is "$status" as_nobody tcmuctl audit
+says '^DEVICE +HOST +USER +CAPS +NNP .* SECCOMP .* MEMORY +PROCS +CPU +IO$'
+says "^$key +$(property d0 HostPid) +on +on +on "
+! grep -qF "$ESCAPE" /run/out || die "colours in a pipe"
+in_terminal 200 "tcmuctl audit; true" >/run/out
+grep -qF "${ESCAPE}32mon" /run/out || die "what stands is not green on a terminal"
+tcmuctl audit >"$FILES/audit.txt" || true
 
 # ---- watch
 
