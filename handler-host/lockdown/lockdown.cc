@@ -12,6 +12,7 @@
 
 #include "handler-host/lockdown/empty_root.h"
 #include "handler-host/lockdown/first_process.h"
+#include "handler-host/lockdown/landlock.h"
 #include "handler-host/lockdown/limits.h"
 #include "handler-host/lockdown/namespaces.h"
 #include "handler-host/lockdown/privileges.h"
@@ -54,8 +55,7 @@ void lock_memory(bool unlimited) {
 }
 
 // While there is still the privilege to do so.
-void close_in(const LockdownPlan& plan, Walls& walls) {
-  const auto visible = visible_paths(plan.readable);
+void close_in(const LockdownPlan& plan, const std::vector<std::string>& visible, Walls& walls) {
   leave_namespaces(plan.needs.network ? Network::Shared : Network::None, walls);
   if (walls.state("mount-namespace") != "on")
     walls.missing("root", "it needs the mount namespace");
@@ -84,12 +84,23 @@ constexpr bool kSanitizer = true;
 constexpr bool kSanitizer = false;
 #endif
 
-Result<> filter(Phase phase, const LockdownPlan& plan, Walls& walls) {
+void restrict_files(const LandlockRules& rules, Walls& walls) {
+  if (auto done = restrict_by_landlock(rules); !done)
+    walls.missing("landlock", done.error().what);
+  else
+    walls.stands("landlock");
+}
+
+Result<> filter(Phase phase, const LockdownPlan& plan, const std::vector<std::string>& visible,
+                Walls& walls) {
   if (!plan.filters) return {};
   if (kSanitizer) {
-    walls.missing("seccomp", "this build has a sanitizer");
+    for (const char* wall : {"landlock", "seccomp"}) walls.missing(wall, "this build has a sanitizer");
     return {};
   }
+  // A host that stays who it is (tests) has its libraries anywhere.
+  if (phase == Phase::Serve || plan.uid)
+    restrict_files({.readable = visible, .network = plan.needs.network}, walls);
   auto done = filter_system_calls(phase, plan.needs);
   if (!done && done.error().cause == Cause::BadInput) return done;  // a manifest's mistake
   if (done)
@@ -128,20 +139,22 @@ Result<Walls> lock_down(const LockdownPlan& plan) {
   become_io_flusher();
   if (auto done = lower_limits(); !done) return std::unexpected(std::move(done.error()));
   walls.stands("limits");
-  if (plan.uid) close_in(plan, walls);
+  const auto visible = visible_paths(plan.readable);
+  if (plan.uid) close_in(plan, visible, walls);
   if (auto done = drop_privileges(plan.uid, walls); !done) return std::unexpected(std::move(done.error()));
   if (auto done = forbid_new_privileges(); !done) return std::unexpected(std::move(done.error()));
   walls.stands("no-new-privileges");
   if (auto done = forbid_dumps(); !done) return std::unexpected(std::move(done.error()));
   walls.stands("dumpable");
   // These need no_new_privs and no privilege.
-  if (auto done = filter(Phase::Start, plan, walls); !done) return std::unexpected(std::move(done.error()));
+  if (auto done = filter(Phase::Start, plan, visible, walls); !done)
+    return std::unexpected(std::move(done.error()));
   if (auto all = walls.check(plan.required); !all) return std::unexpected(std::move(all.error()));
   return walls;
 }
 
 Result<> tighten(const LockdownPlan& plan, Walls& walls) {
-  if (auto done = filter(Phase::Serve, plan, walls); !done) return done;
+  if (auto done = filter(Phase::Serve, plan, {}, walls); !done) return done;
   return walls.check(plan.required);
 }
 
