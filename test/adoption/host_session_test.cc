@@ -19,6 +19,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "base/control_socket.h"
 #include "supervisor/spawn/host_check.h"
@@ -74,16 +75,23 @@ Result<> answer_of(boost::asio::io_context& io, boost::asio::awaitable<Result<>>
   return answer.value_or(fail(Cause::TimedOut, ETIMEDOUT, "no answer to the test"));
 }
 
+// `uid`: above 0, the host closes itself in; everybody must be able to read `library` then.
+
 Result<std::shared_ptr<HostSession>> serve(boost::asio::io_context& io, Owner& owner, HostEnds ends,
-                                           const std::string& config) {
+                                           const std::string& config, std::uint32_t uid = 0,
+                                           std::string library = {}) {
   const auto file = [](const char* name) { return std::filesystem::absolute(name).string(); };
-  auto session = HostSession::launch(
-      io, {.binary = file("handler-host/tcmu-handler-host"), .visible_name = "tcmu-host: null/d0"},
-      "user_1/d0", owner);
+  if (library.empty()) library = file("handler-host/handlers/null/handler_null.so");
+  const HostCommand command{
+      .binary = file("handler-host/tcmu-handler-host"),
+      .visible_name = "tcmu-host: null/d0",
+      .uid = uid,
+      .sandbox = {"--library-dir=" + std::filesystem::path(library).parent_path().string()}};
+  auto session = HostSession::launch(io, command, "user_1/d0", owner);
   if (!session) return session;
   control::Start start;
   start.set_subtype("null");
-  start.set_library(file("handler-host/handlers/null/handler_null.so"));
+  start.set_library(library);
   start.set_slots(kSize.slots);
   start.set_data_bytes(kSize.data_bytes);
   std::optional<HostEnds> given(std::move(ends));
@@ -254,6 +262,73 @@ TEST_F(Succession, ASupervisorThatLeavesInGoodOrderLeavesItsHostRunning) {
   EXPECT_TRUE(owner.facts);
   EXPECT_EQ(next_status(), 0);
   EXPECT_FALSE(owner.end);
+}
+
+// A host in its whole sandbox: user, namespaces, root, filters.
+class ClosedInHost : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "only root can start a host that closes itself in";
+    std::string pattern = "/tmp/closed-in-host-XXXXXX";
+    folder = ::mkdtemp(pattern.data());
+    std::filesystem::permissions(folder, std::filesystem::perms(0755));
+    std::filesystem::copy_file("handler-host/handlers/null/handler_null.so", folder + "/handler_null.so");
+    std::filesystem::permissions(folder + "/handler_null.so", std::filesystem::perms(0755));
+  }
+  void TearDown() override {
+    if (!folder.empty()) std::filesystem::remove_all(folder);
+  }
+  void serve_null(const std::string& config) {
+    auto ends = Channel::create(kSize);
+    ASSERT_TRUE(ends);
+    channel = std::move(ends->channel);
+    auto served = serve(io, owner, std::move(ends->host), config, kUser, folder + "/handler_null.so");
+    ASSERT_TRUE(served) << served.error().what;
+    session = *served;
+  }
+  std::string end() {
+    return run_until(io, [this] { return owner.end.has_value(); }) ? *owner.end : "still running";
+  }
+  static constexpr std::uint32_t kUser = 54321;
+  std::string folder;
+  boost::asio::io_context io;
+  Owner owner;
+  std::unique_ptr<Channel> channel;
+  std::shared_ptr<HostSession> session;
+};
+
+TEST_F(ClosedInHost, ServesAndPassesTheCheckOfTheNextSupervisor) {
+  serve_null("");
+  const auto good = check_host(std::move(*session->duplicate()).pidfd, {.uid = kUser});
+  EXPECT_TRUE(good) << good.error().what;
+  EXPECT_TRUE(answer_of(io, session->resize(2 * kLunBytes, kLimit)));
+  EXPECT_TRUE(answer_of(io, session->take_over("next", kLimit)));
+  EXPECT_TRUE(answer_of(io, session->close(kLimit)));
+  EXPECT_EQ(end(), "exited with code 0");
+}
+
+TEST_F(ClosedInHost, DiesOfSignalsFromOutside) {
+  for (const auto& [number, how] :
+       {std::pair(SIGTERM, "killed by SIGTERM"), std::pair(SIGSEGV, "killed by SIGSEGV"),
+        std::pair(SIGABRT, "killed by SIGABRT")}) {
+    owner.end.reset();
+    serve_null("");
+    ASSERT_EQ(::kill(session->pid(), number), 0);
+    EXPECT_EQ(end(), how);
+  }
+}
+
+TEST_F(ClosedInHost, AbortsAsAnyOther) {
+  serve_null("?crash_after=0");
+  channel::Slot slot{};
+  slot.cdb_bytes = 6;
+  slot.cdb[0] = 0x08;  // READ(6) of a block
+  slot.cdb[4] = 1;
+  slot.direction = channel::Direction::In;
+  slot.data_bytes = 512;
+  channel->submit(SlotIndex{1}, slot);
+  channel->publish();
+  EXPECT_EQ(end(), "killed by SIGABRT");
 }
 
 }  // namespace
