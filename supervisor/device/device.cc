@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "supervisor/broker/write_back_witness.h"
 #include "supervisor/device/on_pump.h"
-#include "supervisor/device/sandbox_arguments.h"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -209,6 +208,15 @@ std::string Device::handler_config() const {
   return slash == std::string::npos ? std::string() : uio_.name.dev_config.substr(slash + 1);
 }
 
+control::Start Device::start_message() const {
+  control::Start start;
+  start.set_subtype(handler_.manifest.subtype());
+  start.set_library(handler_.library);
+  start.set_slots(channel_size().slots);
+  start.set_data_bytes(channel_size().data_bytes);
+  return start;
+}
+
 control::Open Device::open_message() const {
   control::Open open;
   open.set_id(0);
@@ -226,20 +234,14 @@ control::Open Device::open_message() const {
 awaitable<Result<>> Device::start_host() {
   auto ends = Channel::create(channel_size());
   if (!ends) co_return std::unexpected(std::move(ends.error()));
-  // What an earlier host, or one of a supervisor before us, left running must not write any more.
-  auto make = [&cgroups = context_.cgroups, name = leaf_name(), limits = host_limits()] {
-    return cgroups.make_leaf(name, limits);
-  };
-  auto leaf =
-      co_await context_.pool.run<Cgroups::Leaf>("end left-over hosts", kConfigfsDeadline, std::move(make));
+  auto leaf = co_await make_leaf();
   if (!leaf) co_return std::unexpected(std::move(leaf.error()));
-  sandbox_ = std::move(leaf->walls);
   const std::string& subtype = handler_.manifest.subtype();
   const HostCommand command{.binary = context_.hosts.binary,
                             .visible_name = fmt::format("tcmu-host: {}/{}", subtype, key_.name),
                             .uid = host_uid(),
-                            .sandbox = sandbox_arguments(handler_.manifest, handler_.library),
-                            .cgroup_fd = leaf->fd.get()};
+                            .sandbox = host_arguments(),
+                            .cgroup_fd = leaf->get()};
   host_end_.reset();
   adopted_host_ = false;
   host_doomed_ = false;
@@ -248,11 +250,7 @@ awaitable<Result<>> Device::start_host() {
   host_ = *session;
   host_since_usec_ = realtime_usec();
   ++hosts_started_;
-  control::Start start;
-  start.set_subtype(subtype);
-  start.set_library(handler_.library);
-  start.set_slots(channel_size().slots);
-  start.set_data_bytes(channel_size().data_bytes);
+  control::Start start = start_message();
   auto introduced = co_await introduce(std::move(start), std::move(ends->host));
   if (!introduced) co_return introduced;
   if (auto sound = check_walls(host_->pidfd(), host_->told_walls()); !sound) co_return sound;

@@ -186,8 +186,11 @@ class Device final : public std::enable_shared_from_this<Device>,
   [[nodiscard]] std::string leaf_name() const;
   // device_walls.cc
   [[nodiscard]] HostLimits host_limits() const;
+  [[nodiscard]] std::vector<std::string> host_arguments() const;
   [[nodiscard]] Result<> check_walls(const UniqueFd& pidfd, const Walls& told);
+  boost::asio::awaitable<Result<UniqueFd>> make_leaf();
   boost::asio::awaitable<void> limit_again();
+  [[nodiscard]] control::Start start_message() const;
   [[nodiscard]] control::Open open_message() const;
 
   // DataPath::Events and PumpClient: the pump's thread

@@ -6,13 +6,15 @@
 
 #include "base/log.h"
 #include "supervisor/device/device.h"
+#include "supervisor/device/sandbox_arguments.h"
 #include "supervisor/device/wall_check.h"
 
 namespace bulkhead::supervisor {
 namespace {
 
 constexpr std::uint64_t kMebibyte = 1 << 20;
-// A file host needs 30 MiB; what is above is cache of its backstore, which is given back when it is short.
+// A busy file host was charged 2 MiB, and may be charged the 16 of its channel's data; what is above is cache
+// of its backstore, which is given back when it is short.
 constexpr std::uint64_t kLeastMemory = 1024 * kMebibyte;
 constexpr std::uint32_t kProcesses = 512;
 constexpr std::chrono::seconds kLimitDeadline{10};
@@ -35,6 +37,18 @@ HostLimits Device::host_limits() const {
   return limits;
 }
 
+// It refuses to go on without walls that are its own to build, before it opens anything. The others are known
+// already: those of its control group.
+std::vector<std::string> Device::host_arguments() const {
+  std::vector<std::string> arguments = sandbox_arguments(handler_.manifest, handler_.library);
+  std::string names;
+  for (const std::string& name :
+       context_.policies.of(label_).required_walls.value_or(std::vector<std::string>()))
+    if (!sandbox_.contains(name)) names += (names.empty() ? "" : ",") + name;
+  if (!names.empty()) arguments.push_back("--require=" + names);
+  return arguments;
+}
+
 // Once for each host, and once for each supervisor that goes on with it. Errors: it must not serve.
 Result<> Device::check_walls(const UniqueFd& pidfd, const Walls& told) {
   const auto seen = check_host(
@@ -52,6 +66,19 @@ Result<> Device::check_walls(const UniqueFd& pidfd, const Walls& told) {
   }
   return require_walls(sandbox_,
                        context_.policies.of(label_).required_walls.value_or(std::vector<std::string>()));
+}
+
+// What an earlier host, or one of a supervisor before us, left running must not write any more.
+boost::asio::awaitable<Result<UniqueFd>> Device::make_leaf() {
+  std::move_only_function<Result<Cgroups::Leaf>()> make = [&cgroups = context_.cgroups, name = leaf_name(),
+                                                           limits = host_limits()] {
+    return cgroups.make_leaf(name, limits);
+  };
+  auto leaf =
+      co_await context_.pool.run<Cgroups::Leaf>("end left-over hosts", kLimitDeadline, std::move(make));
+  if (!leaf) co_return std::unexpected(std::move(leaf.error()));
+  sandbox_ = std::move(leaf->walls);
+  co_return std::move(leaf->fd);
 }
 
 // Its limits are set anew: tcmu.conf may have changed, and somebody may have switched controllers off

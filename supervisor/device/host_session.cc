@@ -11,6 +11,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
+#include <utility>
 
 #include "base/log.h"
 
@@ -269,6 +270,8 @@ awaitable<void> HostSession::watch_end() {
   }
   take_error_bytes();
   ended_ = true;
+  // Before it can speak, a host says there what it lacks.
+  if (!messages_.greeted() && !last_error_line_.empty()) *how += ": " + last_error_line_;
   const std::string text = why_killed_.empty() ? *how : fmt::format("{} ({})", why_killed_, *how);
   why_killed_ = text;
   wake_all();
@@ -375,7 +378,7 @@ void HostSession::log_error_lines(std::string_view bytes) {
     if (auto missed = log_limit_.admit())
       log(Level::Warning, {.device = label_, .host_pid = pid()},
           fmt::format("handler-host on its standard error: {}", unfinished_error_line_));
-    unfinished_error_line_.clear();
+    last_error_line_ = std::exchange(unfinished_error_line_, std::string());
   }
 }
 

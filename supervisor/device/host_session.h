@@ -141,7 +141,7 @@ class HostSession final : public std::enable_shared_from_this<HostSession>, priv
   bool ended_ = false;
   bool left_running_ = false;
   std::string why_killed_;  // or left
-  std::string unfinished_error_line_;
+  std::string unfinished_error_line_, last_error_line_;
   std::map<std::uint64_t, Question*> questions_;
   RateLimit log_limit_;
   RateLimit packets_;  // each costs the control thread something, which is everybody's

@@ -71,8 +71,8 @@ std::string state_of(const Result<>& written, std::string on) {
 Walls set_limits(const std::string& leaf, const HostLimits& limits) {
   Walls walls;
   // One that is killed in part is of no use; and what is swapped out is not bounded.
-  (void)write_file(leaf + "/memory.oom.group", "1");
-  (void)write_file(leaf + "/memory.swap.max", limits.memory_bytes == 0 ? "max" : "0");
+  [[maybe_unused]] auto tried = write_file(leaf + "/memory.oom.group", "1");
+  tried = write_file(leaf + "/memory.swap.max", limits.memory_bytes == 0 ? "max" : "0");
   const auto memory = write_file(leaf + "/memory.max", number_or_max(limits.memory_bytes));
   const auto processes = write_file(leaf + "/pids.max", number_or_max(limits.processes));
   walls["memory-limit"] = state_of(
@@ -124,8 +124,8 @@ Walls Cgroups::limit(std::string_view name, const HostLimits& limits) const {
   // Each for itself: one that the kernel lacks must not cost the others. In our own group none is switched
   // on.
   if (folder_.ends_with(kHosts))
-    for (const char* controller : {"+memory", "+pids", "+cpu", "+io"})
-      (void)write_file(folder_ + "/cgroup.subtree_control", controller);
+    for (const char* controller : {"+memory", "+pids", "+cpu", "+io"}) [[maybe_unused]]
+      const auto tried = write_file(folder_ + "/cgroup.subtree_control", controller);
   return set_limits(path_of(name), limits);
 }
 
