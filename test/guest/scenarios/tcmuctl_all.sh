@@ -81,7 +81,7 @@ says "^ +Kernel device: /dev/uio$(property d0 UioMinor)$"
 says '^ +Commands: .*read [0-9]+, write [0-9]+'
 status_is 0 tcmuctl show d1
 says '^ +Mode: read only, '
-says '^ +Sandbox: .*memory-limit \([0-9]+ MiB\), no-new-privileges.*process-limit \(512\)'
+says '^ +Sandbox: .*memory-limit \([0-9]+ MiB\).*no-new-privileges.*process-limit \(512\)'
 status_is 4 tcmuctl show d7
 complains "no device 'd7'"
 tcmuctl list >"$FILES/list.txt"
