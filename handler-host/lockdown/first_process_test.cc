@@ -2,6 +2,7 @@
 #include "handler-host/lockdown/first_process.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <cstdlib>
 
@@ -82,7 +83,9 @@ TEST_F(FirstProcess, AbortsAsAnyOther) {
 }
 
 TEST_F(FirstProcess, DiesOfItsFaults) {
-  const int invalid = status_of([] { *static_cast<volatile int*>(nullptr) = 1; });
+  const int invalid = status_of([] {
+    *static_cast<volatile char*>(::mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) = 1;
+  });
   EXPECT_TRUE(WIFSIGNALED(invalid));
   EXPECT_EQ(WTERMSIG(invalid), SIGSEGV);
   const int illegal = status_of([] { __builtin_trap(); });
