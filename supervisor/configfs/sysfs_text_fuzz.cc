@@ -60,6 +60,11 @@ void check_name(std::string_view text) {
   BULKHEAD_CHECK(name->dev_config.size() <= kMaxDevConfig);
 }
 
+template <class T>
+void check_told(const bulkhead::Result<T>& result) {
+  BULKHEAD_CHECK(result || !result.error().what.empty());
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -73,11 +78,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       std::ofstream(folder.at(file), std::ios::trunc) << line_of(rest) << '\n';
   }
   const Backstore backstore(folder.root(), {.hba = "user_1", .device = "d", .dev_config = {}});
-  (void)backstore.facts();
-  (void)backstore.identity();
-  (void)backstore.device_id();
-  (void)backstore.configured();
-  (void)backstore.blocked();
+  check_told(backstore.facts());
+  check_told(backstore.identity());
+  check_told(backstore.device_id());
+  check_told(backstore.configured());
+  check_told(backstore.blocked());
   if (const auto config = backstore.dev_config()) BULKHEAD_CHECK(!config->ends_with('\n'));
   return 0;
 }
