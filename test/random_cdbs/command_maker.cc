@@ -9,6 +9,9 @@ namespace {
 constexpr std::uint8_t kSends[] = {0x04, 0x07, 0x0a, 0x15, 0x1d, 0x2a, 0x2e, 0x2f, 0x3b, 0x41,
                                    0x42, 0x48, 0x4c, 0x53, 0x55, 0x5f, 0x83, 0x89, 0x8a, 0x8b,
                                    0x8e, 0x8f, 0x93, 0x9c, 0xa4, 0xaa, 0xae, 0xaf};
+// FORMAT UNIT and SANITIZE: nothing else is done while one is under way, so there are few of them.
+constexpr std::uint8_t kTakesLong[] = {0x04, 0x48};
+constexpr unsigned kPercentLong = 2;
 constexpr std::size_t kLengths[] = {0, 1, 4, 8, 16, 24, 36, 96, 252, 512, 1024, 4096, 8192, 65536};
 constexpr std::size_t kMostData = 128 << 10;
 constexpr unsigned kPercentPlausible = 75, kPercentRightWay = 90, kPercentSmall = 80;
@@ -25,7 +28,9 @@ std::size_t cdb_bytes(std::uint8_t operation_code, std::mt19937_64& random) {
 
 Command CommandMaker::next() {
   Command command;
-  command.cdb = !supported_.empty() && chance(kPercentPlausible) ? plausible_cdb() : any_cdb();
+  do {
+    command.cdb = !supported_.empty() && chance(kPercentPlausible) ? plausible_cdb() : any_cdb();
+  } while (std::ranges::find(kTakesLong, command.cdb[0]) != std::end(kTakesLong) && !chance(kPercentLong));
   command.direction = direction_for(command.cdb[0]);
   command.data.resize(command.direction == Direction::None ? 0 : data_bytes());
   // Parameter lists are mostly zeros with small numbers at the beginning; data is anything.
