@@ -39,28 +39,31 @@ namespace {
 
 using namespace bulkhead::handler;
 
-// Hosts of config checks have no limit of memory, and to use so much in each round takes long.
-constexpr std::string_view kOfLuns = "memory-limit";
+// Not tried in hosts of config checks, which have no limit of memory and no channel.
+constexpr std::array<std::string_view, 3> kOfLuns{"memory-limit", "channel", "supervisor"};
 constexpr unsigned kPatience = 30;  // seconds for an attempt in a process of its own
 
 std::vector<Attempt> all_attempts() {
   std::vector<Attempt> all;
-  for (const auto& some : {attempts_on_files(), attempts_on_processes(), attempts_on_sockets(),
-                           attempts_on_kernel(), attempts_on_identity(), attempts_on_limits()})
+  for (const auto& some :
+       {attempts_on_files(), attempts_on_processes(), attempts_on_sockets(), attempts_on_kernel(),
+        attempts_on_identity(), attempts_on_limits(), attempts_on_channel()})
     all.insert(all.end(), some.begin(), some.end());
   return all;
 }
 
 class Orders {
  public:
-  explicit Orders(int fd) : fd_(fd) {
+  // `data`: somewhere in the channel's data; nullptr: there is no channel.
+  explicit Orders(int fd, const std::byte* data = nullptr) : fd_(fd) {
     std::string text(1 << 16, '\0');
     const ssize_t got = ::pread(fd, text.data(), text.size(), 0);
     text.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
     end_ = static_cast<off_t>(text.size());
     std::istringstream lines(text);
     std::getline(lines, first_);
-    std::map<std::string, std::string, std::less<>> told{{"own_fd", fmt::to_string(fd)}};
+    std::map<std::string, std::string, std::less<>> told{
+        {"own_fd", fmt::to_string(fd)}, {"data", fmt::to_string(reinterpret_cast<std::uintptr_t>(data))}};
     for (std::string name, value; lines >> name >> value;) told[name] = value;
     targets_ = std::make_unique<Targets>(std::move(told));
   }
@@ -77,7 +80,8 @@ class Orders {
       for (const Attempt& one : all) say(fmt::format("{}|{}|{}", one.name, one.tries, one.walls));
     if (mode == "fork")
       for (const Attempt& one : all)
-        if (one.walls != kOfLuns) say(fmt::format("{} {}", one.name, apart(one)));
+        if (std::ranges::find(kOfLuns, one.walls) == kOfLuns.end())
+          say(fmt::format("{} {}", one.name, apart(one)));
     if (mode == "run")
       for (std::string name; words >> name;) {
         const auto found = std::ranges::find(all, name, &Attempt::name);
@@ -131,7 +135,7 @@ class Escaper final : public Device {
   [[nodiscard]] Geometry geometry() const override { return {.size = size_}; }
   void read(ByteOffset from, std::span<std::byte> into, Io& io) override {
     std::memset(into.data(), 0, into.size());
-    if (into.size() == 512 && from.value == kBlock * 512) Orders(orders_.get()).carry_out();
+    if (into.size() == 512 && from.value == kBlock * 512) Orders(orders_.get(), into.data()).carry_out();
     io.done(IoStatus::Ok);
   }
   void write(ByteOffset, std::span<const std::byte>, Durability, Io& io) override { io.done(IoStatus::Ok); }

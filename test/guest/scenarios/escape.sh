@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Somebody has taken over a host and tries to get out of it, in every way we know (test/escape): each attempt is stopped, and by
 # which walls; each of these stops it alone, and with none it succeeds, so that it is the wall and not a mistake of the attempt.
-# Own boot: it puts another handler-host in the place of the installed one.
 # timeout: 600
 # boot: own
 source /usr/lib/bulkhead-guest/lib.sh
@@ -125,12 +124,18 @@ another_host() { # another_host: for the LUN, as the program and the configurati
   wait_state escaper serving
 }
 
-# by_lun NAME ATTEMPT: in the host of a LUN, which has what hosts of checks have not: a control group of its own.
-by_lun() {
-  { echo "run $2" && cat "$TARGETS"; } >"$WORK/lun-orders"
-  expect_eq "$(scsi_sense "$disk" -r 512 28 00 "$(lba10 1000)" 00 00 01 00)" good "the read that starts $2"
+order() { # order ATTEMPT: in the host of a LUN
+  { echo "run $1" && cat "$TARGETS"; } >"$WORK/lun-orders"
+  expect_eq "$(scsi_sense "$disk" -r 512 28 00 "$(lba10 1000)" 00 00 01 00)" good "the read that starts $1"
+}
+told() { # told NAME ATTEMPT: what became of it, as NAME
   wait_state escaper serving
   escape lun "$1" "$2" "$WORK/lun-orders" "$(property escaper LastExit)" "$RESULTS" || die "nothing is known of $2"
+}
+# by_lun NAME ATTEMPT: a LUN's host has what hosts of checks have not: a control group of its own, and a channel.
+by_lun() {
+  order "$2"
+  told "$1" "$2"
 }
 
 # alone WALL...: all attempts, with these walls alone.
@@ -157,8 +162,16 @@ tell_targets
 say "== the program as it is installed"
 escape shipped "$TARGETS" "$RESULTS" || die "the attempts could not be made"
 by_lun memory-limit much_memory
+for attempt in write_requests unprotect_requests punch_requests shrink_channel; do by_lun channel "$attempt"; done
+for attempt in give_socket give_file give_many; do
+  restarts=$(property escaper Restarts)
+  order "$attempt"
+  wait_until 60 property_over escaper Restarts "$restarts"
+  told supervisor "$attempt"
+done
 
 say "== walls left out"
+# Which stays so until the end of this boot.
 mv "$LIB/tcmu-handler-host" "$LIB/tcmu-handler-host.shipped"
 cp "$LIB/tcmu-handler-host-with-holes" "$LIB/tcmu-handler-host"
 NAME=all-but-seccomp alone user capabilities no-new-privileges user-namespace pid-namespace mount-namespace ipc-namespace \
