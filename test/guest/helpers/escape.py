@@ -163,6 +163,7 @@ def verdict(results: str, table: str) -> None:
             stops = [f"as shipped {first}"] if first != "-" else []
             stops += [f"{wall} {answers[wall]}" for wall in columns
                       if answers.get(wall, "-") not in ("-", "done") and "+" not in wall]
+            stops += [f"{wall} {answers[ROUNDS[wall][0]]}" for wall in attempt["walls"] if wall in ROUNDS]
             line = f"{name} ({attempt['tries']}): " + "; ".join(stops)
             print(line)
             file.write(line + "\n")
