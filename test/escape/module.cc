@@ -1,7 +1,8 @@
 // Handler `escape`: does what the file says that its config string names, once the host has all its walls.
 //
-// The file's first line is "run NAME...": attempts to make in the host itself, one after the other; "fork":
-// all of them, each in a process of its own, which needs a host without a system call filter; or "list".
+// The file's first line is "run NAME...": attempts to make in the host itself, one after the other; "fork
+// PART PARTS": that part of all, each in a process of its own, which needs a host without a system call
+// filter; or "list".
 // Further lines are targets: a name, a blank, a value. The answers follow at its end: "trying NAME", "NAME
 // WHY", and "end".
 #include <fmt/format.h>
@@ -78,10 +79,13 @@ class Orders {
     const std::vector<Attempt> all = all_attempts();
     if (mode == "list")
       for (const Attempt& one : all) say(fmt::format("{}|{}|{}", one.name, one.tries, one.walls));
-    if (mode == "fork")
-      for (const Attempt& one : all)
-        if (std::ranges::find(kOfLuns, one.walls) == kOfLuns.end())
-          say(fmt::format("{} {}", one.name, apart(one)));
+    if (mode == "fork") {
+      std::size_t part = 0, parts = 1;
+      words >> part >> parts;
+      for (std::size_t i = part; i < all.size(); i += parts)
+        if (std::ranges::find(kOfLuns, all[i].walls) == kOfLuns.end())
+          say(fmt::format("{} {}", all[i].name, apart(all[i])));
+    }
     if (mode == "run")
       for (std::string name; words >> name;) {
         const auto found = std::ranges::find(all, name, &Attempt::name);

@@ -35,6 +35,8 @@ prepare() { # what there is to be attacked
     *.xz) python3 -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer)' "$module" >"$WORK/dummy.ko" ;;
     *) cp "$module" "$WORK/dummy.ko" ;;
   esac
+  # Else the attempt to use them would load them, which takes long.
+  for module in af_alg bluetooth can can_raw kcm vsock; do modprobe "$module"; done
   ip link set lo up
   escape listen "$PORT" >/run/escape-listens &
   wait_until 30 grep -q listening /run/escape-listens
@@ -162,6 +164,8 @@ tell_targets
 
 say "== the program as it is installed"
 escape shipped "$TARGETS" "$RESULTS" || die "the attempts could not be made"
+by_lun in-a-lun make_process
+property_matches escaper LastExit '^killed by SIGSYS' || die "LastExit is: $(property escaper LastExit)"
 by_lun memory-limit much_memory
 for attempt in write_requests unprotect_requests punch_requests shrink_channel; do by_lun channel "$attempt"; done
 for attempt in give_socket give_file give_many; do
