@@ -48,6 +48,8 @@ constexpr Namespace kNamespaces[] = {
 
 }  // namespace
 
+// The linker gives these names.
+// NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp)
 extern "C" {
 
 int __real_unshare(int flags);
@@ -113,3 +115,4 @@ capng_results_t __wrap_capng_have_capabilities(capng_select_t set) {
   return without("capabilities") ? CAPNG_NONE : __real_capng_have_capabilities(set);
 }
 }
+// NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp)
