@@ -51,9 +51,6 @@ int unprotect_requests(const Targets& told) {
   return to_requests(told,
                      [](std::byte* page) { return refusal(::mprotect(page, 4096, PROT_READ | PROT_WRITE)); });
 }
-int punch_requests(const Targets& told) {
-  return to_requests(told, [](std::byte* page) { return refusal(::madvise(page, 4096, MADV_REMOVE)); });
-}
 // No descriptor of it is left.
 int shrink_channel(const Targets&) {
   for (int fd = kControlSocket + 1; fd < 64; ++fd)
@@ -84,7 +81,6 @@ int give_many(const Targets&) {
 constexpr Attempt kAttempts[] = {
     {"write_requests", "write into the requests", "channel", write_requests},
     {"unprotect_requests", "mprotect the requests to be writable", "channel", unprotect_requests},
-    {"punch_requests", "free pages of the requests", "channel", punch_requests},
     {"shrink_channel", "ftruncate the channel's memory", "channel", shrink_channel},
     {"give_socket", "SCM_RIGHTS: the control socket through itself", "supervisor", give_socket},
     {"give_file", "SCM_RIGHTS: a file", "supervisor", give_file},

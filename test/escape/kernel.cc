@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdint>
 #include <cstring>
 #include <ctime>
 
@@ -81,10 +82,8 @@ int rename_machine(const Targets&) {
   return renamed ? 0 : EXDEV;
 }
 int read_shared_memory(const Targets& told) {
-  return ::shmat(static_cast<int>(told.number("shared_memory")), nullptr, SHM_RDONLY) ==
-                 reinterpret_cast<void*>(-1)
-             ? errno
-             : 0;
+  const void* memory = ::shmat(static_cast<int>(told.number("shared_memory")), nullptr, SHM_RDONLY);
+  return refusal(reinterpret_cast<std::intptr_t>(memory) == -1 ? -1 : 0);
 }
 int reboot_machine(const Targets&) {  // what Ctrl-Alt-Del does
   return refusal(

@@ -167,7 +167,7 @@ escape shipped "$TARGETS" "$RESULTS" || die "the attempts could not be made"
 by_lun in-a-lun make_process
 property_matches escaper LastExit '^killed by SIGSYS' || die "LastExit is: $(property escaper LastExit)"
 by_lun memory-limit much_memory
-for attempt in write_requests unprotect_requests punch_requests shrink_channel; do by_lun channel "$attempt"; done
+for attempt in write_requests unprotect_requests shrink_channel; do by_lun channel "$attempt"; done
 for attempt in give_socket give_file give_many; do
   restarts=$(property escaper Restarts)
   order "$attempt"
