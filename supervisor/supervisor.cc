@@ -28,7 +28,7 @@ using std::chrono::milliseconds;
 // A verdict on a device takes at most a handler's open limit and its host's start; the kernel gets one in any
 // case.
 constexpr milliseconds kReplyLimit{60'000};
-constexpr milliseconds kModuleDeadline{30'000};
+constexpr milliseconds kLookDeadline{30'000};
 constexpr milliseconds kReloadDeadline{10'000};
 constexpr milliseconds kStopReasonDeadline{3'000};
 constexpr milliseconds kLookAgain{5'000}, kLookAgainSoon{1'000};
@@ -63,9 +63,6 @@ int Supervisor::run() {
 }
 
 awaitable<void> Supervisor::follow_kernel() {
-  auto load = [root = root_] { return load_tcmu_module(root); };
-  auto loaded = co_await pool_.run<void>("load target_core_user", kModuleDeadline, std::move(load));
-  if (!loaded) log(Level::Warning, {.message_id = kMsgKernelInterface}, loaded.error().what);
   auto started = link_.start();
   if (!started) {
     give_up(started.error().what);
@@ -81,7 +78,7 @@ awaitable<void> Supervisor::watch_kernel_interface() {
   while (!stopping_) {
     auto check = [root = root_] { return check_kernel_interface(root); };
     const auto found =
-        co_await pool_.run<void>("look for TCMU in the kernel", kModuleDeadline, std::move(check));
+        co_await pool_.run<void>("look for TCMU in the kernel", kLookDeadline, std::move(check));
     const std::string missing = found ? std::string() : found.error().what;
     const bool known = found || found.error().cause != Cause::TimedOut;
     if (known && missing != kernel_lacks_) {

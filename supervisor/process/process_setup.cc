@@ -7,21 +7,33 @@
 
 #include <cerrno>
 #include <filesystem>
-
-#include "base/log.h"
+#include <utility>
 
 namespace bulkhead::supervisor {
 
-void become_io_server() {
-  if (::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0)
-    log(Level::Warning, {.sys_errno = errno},
-        fmt::format(
-            "memory can't be locked ({}): don't swap to a LUN of this machine's own; raise LimitMEMLOCK=",
-            errno_text(errno)));
+namespace {
+
+// Only with an unlimited allowance: else, without CAP_IPC_LOCK, every later mmap() would count in full
+// against it and fail.
+Result<> lock_memory() {
+  rlimit allowance{RLIM_INFINITY, RLIM_INFINITY};
+  if (::setrlimit(RLIMIT_MEMLOCK, &allowance) == 0 && ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0)
+    return {};
+  return fail(Cause::Denied, errno,
+              fmt::format("memory can't be locked ({}): don't swap to a LUN of this machine's own; raise "
+                          "LimitMEMLOCK=",
+                          errno_text(errno)));
+}
+
+}  // namespace
+
+std::vector<Error> become_io_server() {
+  std::vector<Error> missing;
+  if (auto locked = lock_memory(); !locked) missing.push_back(std::move(locked.error()));
   if (::prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) != 0)
-    log(Level::Warning, {.sys_errno = errno},
-        fmt::format("PR_SET_IO_FLUSHER: {}; loopback LUNs of this machine may stall when memory is short",
-                    errno_text(errno)));
+    missing.push_back(system_error(
+        errno, "PR_SET_IO_FLUSHER; loopback LUNs of this machine may stall when memory is short"));
+  return missing;
 }
 
 Result<> raise_open_files(std::optional<std::uint64_t> wanted) {

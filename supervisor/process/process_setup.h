@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 
@@ -11,8 +12,9 @@ namespace bulkhead::supervisor {
 
 // A LUN may carry this machine's root, swap or logs: we must not wait for memory that only our own I/O can
 // free. Locks memory (pages as they are touched) and marks us as a process that others' I/O depends on. What
-// the machine does not allow is logged and done without.
-void become_io_server();
+// the machine does not allow is done without, and returned for the log. Needs CAP_SYS_RESOURCE, which may go
+// afterwards: threads and hosts inherit both the mark and the allowance.
+[[nodiscard]] std::vector<Error> become_io_server();
 
 // Raises the limit of open files, never lowers it: to `wanted`, or without it to the hard limit.
 [[nodiscard]] Result<> raise_open_files(std::optional<std::uint64_t> wanted);

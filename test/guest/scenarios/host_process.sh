@@ -100,6 +100,22 @@ deaths() {
   expect_eq "$(host_pid d1)" "$1" "the other LUN's host"
 }
 
+# supervisor_keeps: of root's power, in each of its threads; and its own filter has not been in its way.
+supervisor_keeps() {
+  local task set
+  for task in /proc/"$(main_pid)"/task/*; do
+    # CAP_NET_ADMIN, DAC_OVERRIDE, KILL, SYS_PTRACE, SYS_ADMIN, SETUID, SETGID, SETPCAP
+    for set in CapPrm CapEff CapBnd; do
+      expect_eq "$(awk -v f="$set:" '$1 == f { print $2 }' "$task/status")" 00000000002811e2 "$set of thread $(cat "$task/comm")"
+    done
+    for set in CapInh CapAmb; do
+      expect_eq "$(awk -v f="$set:" '$1 == f { print $2 }' "$task/status")" 0000000000000000 "$set of thread $(cat "$task/comm")"
+    done
+    expect_eq "$(awk '$1 == "Seccomp:" { print $2 }' "$task/status")" 2 "whether thread $(cat "$task/comm") is filtered"
+  done
+  ! journal_has 'Function not implemented' || die "its filter refuses what the supervisor does"
+}
+
 # What null is asked to do it says on its standard error before it does it.
 crashing_handler() {
   local disk pid
@@ -164,5 +180,6 @@ descriptors "$(host_pid d0)"
 standing "$(host_pid d0)"
 crashing_handler
 poison
+supervisor_keeps
 for lun in d0 d1; do delete_lun "$lun"; done
 expect_nothing_left
