@@ -377,7 +377,8 @@ void HostSession::log_error_lines(std::string_view bytes) {
     }
     if (auto missed = log_limit_.admit())
       log(Level::Warning, {.device = label_, .host_pid = pid()},
-          fmt::format("handler-host on its standard error: {}", unfinished_error_line_));
+          fmt::format("handler-host on its standard error: {}{}", unfinished_error_line_,
+                      *missed == 0 ? "" : fmt::format(" ({} lines were suppressed before)", *missed)));
     last_error_line_ = std::exchange(unfinished_error_line_, std::string());
   }
 }

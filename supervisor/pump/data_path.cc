@@ -17,6 +17,8 @@ constexpr int kBatch = 64;
 // Deaths a command may be in flight at before it is tried alone, and then, before it is given up.
 constexpr std::uint32_t kSuspectAfter = 2;
 constexpr std::uint32_t kPoisonAfter = 3;
+// An honest host rings once for each sleep of ours, behind an answer; so it is never ahead by more than one.
+constexpr std::uint32_t kMostEmptyRings = 10'000;
 
 bool is_good(std::uint8_t status) {
   return status == kStatusGood || status == kStatusConditionMet;
@@ -64,6 +66,10 @@ bool DataPath::turn() {
   return channel_ && !channel_->prepare_sleep();
 }
 
+void DataPath::rung() {
+  if (channel_ && ++empty_rings_ > kMostEmptyRings) lose_host("rings of its doorbell without answers");
+}
+
 bool DataPath::reap() {
   for (int i = 0; i < kBatch && channel_; ++i) {
     auto entry = channel_->next_completion();
@@ -81,6 +87,7 @@ bool DataPath::reap() {
              std::span((*entry)->sense).first((*entry)->sense_bytes), (*entry)->data_bytes);
     }
     host_answered_ns_ = now_ns_;
+    if (empty_rings_ > 0) --empty_rings_;
     channel_->completion_done();
   }
   return channel_ != nullptr;
@@ -259,6 +266,7 @@ void DataPath::attach(std::unique_ptr<Channel> channel) {
   BULKHEAD_CHECK(!channel_ && channel->size().slots == table_.slots());
   channel_ = std::move(channel);
   perhaps_again_ = false;
+  empty_rings_ = 0;
   persist(journal_->cursors().host_link, HostLink::Attached);
   next_to_submit_ = table_.oldest();
   if (detached_ns_ == 0) return;

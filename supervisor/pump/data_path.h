@@ -77,6 +77,10 @@ class DataPath {
   // is waiting for an event, and the host knows that it must ring.
   bool turn();
 
+  // The host rang, before this turn. One that does so without end and without answers only takes our time
+  // (channel_abi.h, "Doorbells"), and is ended.
+  void rung();
+
   // From now on commands go to this host; those in flight are given to it first, oldest first.
   void attach(std::unique_ptr<Channel> channel);
   // The host has ended (or is about to be ended and can't write any more). Its last honest completions count;
@@ -137,7 +141,8 @@ class DataPath {
   std::vector<AbortedTasks::Listed> listed_;  // reused
   std::optional<SlotIndex> next_to_submit_;   // oldest that no host has; all newer ones wait too
   std::uint32_t submitted_ = 0;
-  std::uint32_t suspects_ = 0;  // commands two hosts died with: while there are any, one command at a time
+  std::uint32_t empty_rings_ = 0;  // of the present host, more than it has given answers
+  std::uint32_t suspects_ = 0;     // commands two hosts died with: while there are any, one command at a time
   bool held_ = false;
   bool tell_idle_ = false;
   bool broken_ = false;

@@ -414,5 +414,21 @@ TEST(LatencyHistogram, QuantileIsTheUpperBoundOfItsBucket) {
   EXPECT_LT(histogram.quantile(999), 6250u);
 }
 
+TEST_F(DataPathTest, AHostThatRingsBehindEachAnswerMayDoSoForEver) {
+  FakeHost& host = start_host();
+  for (int i = 0; i < 30'000; ++i) {
+    ASSERT_TRUE(kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0));
+    turn();
+    const auto slot = host.next();
+    ASSERT_TRUE(slot);
+    host.answer(*slot);
+    // The ring may come before its answer is found, or behind.
+    if (i % 2 == 0) path.rung();
+    turn();
+    if (i % 2 != 0) path.rung();
+  }
+  EXPECT_TRUE(broken_rules.empty());
+}
+
 }  // namespace
 }  // namespace bulkhead::supervisor

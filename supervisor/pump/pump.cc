@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "base/doorbell.h"
 
@@ -104,7 +105,7 @@ void Pump::take_events(std::span<const epoll_event> events) {
       drain_doorbell(wake_);
       continue;
     }
-    if (source->uio) source->client->uio_event_ = true;
+    (source->uio ? source->client->uio_event_ : source->client->rung_) = true;
     schedule(*source->client);
   }
 }
@@ -125,6 +126,7 @@ void Pump::run_ready() {
     PumpClient& client = *ready_[i];
     client.queued_ = false;
     if (client.uio_event_) clear_uio_event(client);
+    if (std::exchange(client.rung_, false)) client.path().rung();
     if (client.path().turn()) schedule(client);
     drop_retired(client);
   }

@@ -46,6 +46,7 @@ class PumpClient {
   Source doorbell_source_{this, false};
   bool queued_ = false;
   bool uio_event_ = false;
+  bool rung_ = false;
 };
 
 class Pump {

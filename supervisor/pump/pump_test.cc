@@ -82,6 +82,20 @@ class TestDevice : public PumpClient, public DataPath::Events {
     host_.join();
     on_pump([this] { pump_.detach(*this); });
   }
+  // A host that takes nothing, and rings until it is told to stop.
+  void start_ringing_host() {
+    auto ends = Channel::create(kSize).value();
+    on_pump([this, channel = std::move(ends.channel)]() mutable {
+      path_.attach(std::move(channel));
+      ASSERT_TRUE(pump_.watch_channel(*this));
+    });
+    alive_ = true;
+    host_ = std::thread([this, end = std::move(ends.host)] {
+      const std::uint64_t one = 1;
+      while (alive_) [[maybe_unused]]
+        const ssize_t written = ::write(end.supervisor_doorbell.get(), &one, sizeof one);
+    });
+  }
   // The host ends by itself; then it is taken away.
   void reap_host() {
     host_.join();
@@ -159,6 +173,25 @@ TEST(Pump, HostsThatDieUnderLoadLoseNoCommand) {
   }
   EXPECT_EQ(device.kernel.fault(), "");
   EXPECT_EQ(device.wrong_data, 0);
+}
+
+TEST(Pump, AHostThatOnlyRingsIsEndedAndTheOtherDeviceIsServedMeanwhile) {
+  install_bus_error_guard();
+  auto pump = Pump::start(0).value();
+  TestDevice abuser(*pump), bystander(*pump);
+  bystander.start_host();
+  abuser.start_ringing_host();
+  int served = 0;
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (abuser.broken_rules == 0 && std::chrono::steady_clock::now() < limit) {
+    auto ticket = bystander.queue(4096);
+    ASSERT_TRUE(ticket && bystander.kernel.wait(*ticket));
+    ++served;
+  }
+  EXPECT_EQ(abuser.broken_rules, 1);
+  EXPECT_GT(served, 0);
+  abuser.stop_host();
+  EXPECT_EQ(bystander.broken_rules, 0);
 }
 
 }  // namespace
