@@ -32,27 +32,6 @@ CompletionsHeader& completions(const SharedMemory& memory) {
   return *reinterpret_cast<CompletionsHeader*>(memory.completions);
 }
 
-// The supervisor sleeps on an eventfd; which of ours it is does not matter, a ring too many is no lie.
-// Nothing else of ours takes eight bytes without an offset.
-void ring_everybody() {
-  for (int fd = kControlSocket + 1; fd < 64; ++fd) {
-    struct stat facts{};
-    if (::fstat(fd, &facts) != 0 || (facts.st_mode & S_IFMT) != 0)
-      continue;  // a file or pipe, not an eventfd
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = ::write(fd, &one, sizeof one);
-  }
-}
-
-void complete(const SharedMemory& memory, const CompletionEntry& entry, std::uint32_t claimed = 1) {
-  CompletionsHeader& header = completions(memory);
-  const std::uint32_t head = load_relaxed(header.completion_head);
-  const std::size_t at = sizeof(CompletionsHeader) + (head & (header.slots - 1)) * sizeof(CompletionEntry);
-  store_shared(*reinterpret_cast<CompletionEntry*>(memory.completions + at), entry);
-  store_release(header.completion_head, head + claimed);
-  ring_everybody();
-}
-
 void say(std::string_view bytes, std::span<const int> fds = {}) {
   const UniqueFd socket(::dup(kControlSocket));
   [[maybe_unused]] const auto sent = send_packet(socket, std::as_bytes(std::span(bytes)), fds);
@@ -143,6 +122,31 @@ bool lie_on_socket(Lie lie) {
 }
 
 }  // namespace
+
+// Nothing else of ours takes eight bytes without an offset.
+std::vector<int> doorbells() {
+  std::vector<int> found;
+  for (int fd = kControlSocket + 1; fd < 64; ++fd) {
+    struct stat facts{};
+    if (::fstat(fd, &facts) == 0 && (facts.st_mode & S_IFMT) == 0) found.push_back(fd);  // no file, no pipe
+  }
+  return found;
+}
+
+void ring(std::span<const int> bells) {
+  const std::uint64_t one = 1;
+  for (const int fd : bells) [[maybe_unused]]
+    const ssize_t written = ::write(fd, &one, sizeof one);
+}
+
+void complete(const SharedMemory& memory, const CompletionEntry& entry, std::uint32_t claimed) {
+  CompletionsHeader& header = completions(memory);
+  const std::uint32_t head = load_relaxed(header.completion_head);
+  const std::size_t at = sizeof(CompletionsHeader) + (head & (header.slots - 1)) * sizeof(CompletionEntry);
+  store_shared(*reinterpret_cast<CompletionEntry*>(memory.completions + at), entry);
+  store_release(header.completion_head, head + claimed);
+  ring(doorbells());
+}
 
 SharedMemory find_channel(const std::byte* data, int probe) {
   constexpr std::uintptr_t kPages = 65536;  // each way: the kernel maps one below the other

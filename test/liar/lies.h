@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <vector>
 
 #include "base/quantity.h"
 #include "proto/channel_abi.h"
@@ -46,6 +48,14 @@ struct SharedMemory {
 // Found by looking at every page around `data`, which is a part of it: a host has no /proc to read. `probe`
 // is a file that pages may be written to, whose page at kPage is scribbled on.
 [[nodiscard]] SharedMemory find_channel(const std::byte* data, int probe);
+
+// Descriptors that may be eventfds: the supervisor sleeps on one. Which of ours it is does not matter, a ring
+// too many is no lie.
+[[nodiscard]] std::vector<int> doorbells();
+void ring(std::span<const int> bells);
+
+// Posts `entry`, and claims to have posted so many.
+void complete(const SharedMemory& memory, const channel::CompletionEntry& entry, std::uint32_t claimed = 1);
 
 // The slot in which the READ of this block waits.
 [[nodiscard]] channel::CompletionEntry honest_answer(const SharedMemory& memory, std::uint64_t block);

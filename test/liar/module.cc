@@ -1,15 +1,18 @@
-// Handler `liar`: reads zeroes, forgets writes, and lies when a READ(10) asks for it (lies.h).
+// Handler `liar`: reads zeroes, forgets writes, and lies and does harm when a READ(10) asks for it (lies.h,
+// abuses.h).
 #include <unistd.h>
 
 #include <cstring>
 
 #include "handler-host/api/handler.h"
+#include "test/liar/abuses.h"
 #include "test/liar/lies.h"
 
 namespace {
 
 using namespace bulkhead;
 using namespace bulkhead::handler;
+using bulkhead::test::Abuse;
 using bulkhead::test::Lie;
 
 class Liar final : public Device {
@@ -21,11 +24,7 @@ class Liar final : public Device {
     std::memset(into.data(), 0, into.size());
     const std::uint64_t block = from.value / 512;
     // Larger reads are the kernel's own, looking for partitions.
-    const bool asked =
-        into.size() == 512 && block >= kFirst && block - kFirst < static_cast<std::uint64_t>(Lie::Count);
-    if (asked && !told_before(block) &&
-        test::tell(static_cast<Lie>(block - kFirst), block, test::find_channel(into.data(), told_.get())))
-      return;
+    if (into.size() == 512 && does_wrong(block, into)) return;
     io.done(IoStatus::Ok);
   }
   void write(ByteOffset, std::span<const std::byte>, Durability, Io& io) override { io.done(IoStatus::Ok); }
@@ -39,11 +38,26 @@ class Liar final : public Device {
   [[nodiscard]] Result<> close() override { return {}; }
 
  private:
-  static constexpr std::uint64_t kFirst = 1000;  // block of the first lie
+  // Blocks of the first ones.
+  static constexpr std::uint64_t kLies = 1000;
+  static constexpr std::uint64_t kAbuses = 2000;
 
-  // In the file, since the host does not survive a lie.
+  static bool among(std::uint64_t block, std::uint64_t first, auto count) {
+    return block >= first && block - first < static_cast<std::uint64_t>(count);
+  }
+
+  // True: the READ is not to be answered.
+  bool does_wrong(std::uint64_t block, std::span<std::byte> into) {
+    const bool lies = among(block, kLies, Lie::Count), abuses = among(block, kAbuses, Abuse::Count);
+    if ((!lies && !abuses) || told_before(block)) return false;
+    const test::SharedMemory memory = test::find_channel(into.data(), told_.get());
+    if (lies) return test::tell(static_cast<Lie>(block - kLies), block, memory);
+    return test::commit(static_cast<Abuse>(block - kAbuses), block, into, memory);
+  }
+
+  // In the file, since the host seldom survives it.
   bool told_before(std::uint64_t block) {
-    const auto at = static_cast<off_t>(block - kFirst);
+    const auto at = static_cast<off_t>(block - kLies);
     char told = 0;
     [[maybe_unused]] const ssize_t got = ::pread(told_.get(), &told, 1, at);
     const bool before = told == 'x';
