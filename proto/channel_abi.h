@@ -15,8 +15,7 @@
 // Doorbells. A consumer that finds its ring empty announces a sleep by making its sleep word odd (+1), then
 // a sequentially consistent fence, then looks once more; only then it blocks. A producer publishes, fences
 // the same way, reads the sleep word, and rings if it is odd and not the sleep it rang for before. The two
-// fences are store-load fences: acquire and release alone would lose wake-ups. Awake again: +1, even. A host
-// that rings 10,000 times more often than it answers is ended. Towards
+// fences are store-load fences: acquire and release alone would lose wake-ups. Awake again: +1, even. Towards
 // the host the doorbell is a pipe, towards the supervisor an eventfd: see ARCHITECTURE.md, "Doorbells".
 //
 // Trust: the supervisor takes one snapshot() of each entry the host wrote and judges the copy: slot below
