@@ -4,6 +4,8 @@
 
 #include "base/log.h"
 #include "supervisor/device/sandbox_arguments.h"
+#include "supervisor/device/wake.h"
+#include "supervisor/device/wall_check.h"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -15,14 +17,19 @@ using std::chrono::seconds;
 constexpr unsigned kAtOnce = 4;
 constexpr seconds kHelloDeadline{10};
 constexpr std::chrono::milliseconds kOpenDeadline{8'000};
+// Until what is done with has ended, and its control group can go.
+constexpr seconds kEndDeadline{2};
+constexpr seconds kLimitDeadline{10};
+// A check reads a string, and at most looks whether something can be opened.
+constexpr HostLimits kLimits{.memory_bytes = 256 << 20, .processes = 512};
 // Above the numbers of all devices' hosts: a uio minor has 20 bits.
 constexpr std::uint32_t kCheckUids = 1u << 20, kCheckUidCount = 1u << 10;
 
 // What a check host may ask of us: files its own string names, if root asked.
 class CheckOwner final : public HostSession::Owner {
  public:
-  CheckOwner(FileOpener& files, std::string config, bool may_open)
-      : files_(files), config_(std::move(config)), may_open_(may_open) {}
+  CheckOwner(boost::asio::io_context& io, FileOpener& files, std::string config, bool may_open)
+      : files_(files), config_(std::move(config)), may_open_(may_open), end_(io) {}
 
   awaitable<Result<UniqueFd>> host_asks_file(FileAsked asked) override {
     if (!may_open_) co_return fail(Cause::Denied, EACCES, "only root may have files opened");
@@ -36,13 +43,23 @@ class CheckOwner final : public HostSession::Owner {
   }
   void host_facts(const HostFacts&) override {}
   void host_counter(std::string_view, std::uint64_t) override {}
-  void host_ended(const std::string&) override {}
+  void host_ended(const std::string&) override { end_.notify(); }
+  awaitable<bool> host_gone() { return end_.wait_until(std::chrono::steady_clock::now() + kEndDeadline); }
 
  private:
   FileOpener& files_;
   const std::string config_;
   const bool may_open_;
+  Wake end_;
 };
+
+// Of the walls that a control group is: whether those that are required stand.
+Result<> require_group(const Walls& group, const std::vector<std::string>& required) {
+  std::vector<std::string> of_group;
+  for (const std::string& name : required)
+    if (group.contains(name)) of_group.push_back(name);
+  return require_walls(group, of_group);
+}
 
 }  // namespace
 
@@ -58,14 +75,29 @@ awaitable<ConfigVerdict> ConfigChecks::check(DeviceHandler handler, std::string 
 
   const auto& limits = handler.manifest.limits();
   const bool may_open = rights == CallerRights::Root && handler.manifest.needs().files();
-  CheckOwner owner(files_, config, may_open);
+  CheckOwner owner(context_.io, files_, config, may_open);
   last_uid_ = (last_uid_ + 1) % kCheckUidCount;
+  const std::string group = fmt::format("check-{}", last_uid_);
+  std::move_only_function<Result<Cgroups::Leaf>()> make = [&cgroups = context_.cgroups, group] {
+    return cgroups.make_leaf(group, kLimits);
+  };
+  auto leaf = co_await context_.pool.run<Cgroups::Leaf>("limit a check", kLimitDeadline, std::move(make));
+  if (!leaf) co_return ConfigVerdict{false, leaf.error().what};
+  struct Group {
+    const Cgroups& cgroups;
+    const std::string& name;
+    ~Group() { cgroups.remove_leaf(name); }
+  } const removed{context_.cgroups, group};
+  const auto required = context_.policies.of("").required_walls.value_or(std::vector<std::string>());
+  if (auto enough = require_group(leaf->walls, required); !enough)
+    co_return ConfigVerdict{false, enough.error().what};
   const std::string& subtype = handler.manifest.subtype();
   const HostCommand command{
       .binary = context_.hosts.binary,
       .visible_name = fmt::format("tcmu-host: {} (config check)", subtype),
       .uid = context_.hosts.uid_base == 0 ? 0 : context_.hosts.uid_base + kCheckUids + last_uid_,
-      .sandbox = sandbox_arguments(handler.manifest, handler.library)};
+      .sandbox = sandbox_arguments(handler.manifest, handler.library, required, leaf->walls),
+      .cgroup_fd = leaf->fd.get()};
   auto session = HostSession::launch(context_.io, command, fmt::format("check of {}", subtype), owner);
   if (!session) co_return ConfigVerdict{false, session.error().what};
   control::Start start;
@@ -80,8 +112,9 @@ awaitable<ConfigVerdict> ConfigChecks::check(DeviceHandler handler, std::string 
     question.set_may_open(may_open);
     judged = co_await (*session)->check(std::move(question), seconds(limits.check_seconds()));
   }
-  (*session)->abandon();
   (*session)->kill("is done");
+  co_await owner.host_gone();
+  (*session)->abandon();
   ConfigVerdict verdict{judged.has_value(), judged ? "success" : judged.error().what};
   co_return verdict;
 }

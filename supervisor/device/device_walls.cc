@@ -40,13 +40,8 @@ HostLimits Device::host_limits() const {
 // It refuses to go on without walls that are its own to build, before it opens anything. The others are known
 // already: those of its control group.
 std::vector<std::string> Device::host_arguments() const {
-  std::vector<std::string> arguments = sandbox_arguments(handler_.manifest, handler_.library);
-  std::string names;
-  for (const std::string& name :
-       context_.policies.of(label_).required_walls.value_or(std::vector<std::string>()))
-    if (!sandbox_.contains(name)) names += (names.empty() ? "" : ",") + name;
-  if (!names.empty()) arguments.push_back("--require=" + names);
-  return arguments;
+  const auto required = context_.policies.of(label_).required_walls.value_or(std::vector<std::string>());
+  return sandbox_arguments(handler_.manifest, handler_.library, required, sandbox_);
 }
 
 // Once for each host, and once for each supervisor that goes on with it. Errors: it must not serve.
