@@ -81,6 +81,21 @@ eater() {
   delete_lun eater
 }
 
+# Anybody may have a config string judged, so what judges it has limits too, and leaves nothing behind.
+judging() {
+  local check checker group
+  say "== a host that judges a config string"
+  tcmuctl check-config 'null//?check_delay_ms=3000' &
+  check=$!
+  wait_until 30 pgrep -f '^tcmu-host: null \(config check\)'
+  checker=$(pgrep -o -f '^tcmu-host: null \(config check\)')
+  group=/sys/fs/cgroup$(cut -d: -f3 "/proc/$checker/cgroup")
+  [[ $group == "$HOSTS"/host-check-* ]] || die "it is in $group"
+  expect_eq "$(cat "$group/memory.max") $(cat "$group/pids.max")" "$((256 << 20)) 512" "its limits"
+  wait "$check" || die "the verdict is not that the string is right"
+  [ ! -e "$group" ] || die "$group is left behind"
+}
+
 required() {
   say "== a wall that is required and is not there"
   configure 'host_memory_mebibytes = 96' 'required_walls = "memory-limit, moat"'
@@ -89,6 +104,8 @@ required() {
   property_matches d0 StateReason 'wall moat is required' ||
     die "StateReason is: $(property d0 StateReason)"
   expect_eq "$(property d1 State)" serving "the state of the LUN beside it, which has its host"
+  ! tcmuctl check-config file//scratch/d0.raw >"$FILES/verdict.txt" 2>&1 || die "a check goes without a wall that is required"
+  grep -q moat "$FILES/verdict.txt" || die "the verdict does not name the wall: $(cat "$FILES/verdict.txt")"
   configure 'host_memory_mebibytes = 96' 'required_walls = "memory-limit, process-limit, user, no-new-privileges"'
   wait_state d0 serving
 }
@@ -117,6 +134,7 @@ eater
 # A page cache larger than the limit is given back, not died of.
 dd if="$disk" of=/dev/null bs=1M status=none
 say "d0 has used at most $(limit_of d0 memory.peak 2>/dev/null || echo unknown) bytes, d1 $(limit_of d1 memory.peak 2>/dev/null || echo unknown)"
+judging
 required
 load_stop d1
 expect_eq "$(property d1 Restarts)" 0 "restarts of the LUN under load"
