@@ -3,6 +3,7 @@
 # which walls; each of these stops it alone, and with none it succeeds, so that it is the wall and not a mistake of the attempt.
 # timeout: 600
 # boot: own
+# run: by-name
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
 source /usr/lib/bulkhead-guest/helpers/scsi.sh

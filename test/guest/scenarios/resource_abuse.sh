@@ -3,6 +3,7 @@
 # bounded and named in the journal; the LUN goes on; a bystander reads and writes all the while, and the table at the end says
 # how long its commands took during each. That lies are found out is lying_host's to show, that limits stand host_limits',
 # that a hung host's commands are replayed hung_host's; here it is what that costs the others.
+# run: once
 # timeout: 1500
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
