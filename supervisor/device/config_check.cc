@@ -43,7 +43,12 @@ class CheckOwner final : public HostSession::Owner {
   }
   void host_facts(const HostFacts&) override {}
   void host_counter(std::string_view, std::uint64_t) override {}
-  void host_ended(const std::string&) override { end_.notify(); }
+  void host_ended(const std::string& how) override {
+    how_ = how;
+    end_.notify();
+  }
+  // How it ended, if it did in time.
+  [[nodiscard]] const std::string& how() const { return how_; }
   awaitable<bool> host_gone() { return end_.wait_until(std::chrono::steady_clock::now() + kEndDeadline); }
 
  private:
@@ -51,6 +56,7 @@ class CheckOwner final : public HostSession::Owner {
   const std::string config_;
   const bool may_open_;
   Wake end_;
+  std::string how_ = "it can't be killed";
 };
 
 // Of the walls that a control group is: whether those that are required stand.
@@ -115,6 +121,12 @@ awaitable<ConfigVerdict> ConfigChecks::check(DeviceHandler handler, std::string 
   (*session)->kill("is done");
   co_await owner.host_gone();
   (*session)->abandon();
+  // Not a verdict: it broke, or somebody broke it. The caller may be the one, so it is told here too.
+  if (!judged && judged.error().cause == Cause::PeerBroken)
+    if (auto missed = deaths_.admit())
+      log(Level::Warning, {.subtype = subtype, .host_pid = (*session)->pid(), .message_id = kMsgHostDied},
+          fmt::format("handler-host that judged a config string {} ({} like this before were not told)",
+                      owner.how(), *missed));
   ConfigVerdict verdict{judged.has_value(), judged ? "success" : judged.error().what};
   co_return verdict;
 }

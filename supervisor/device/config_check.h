@@ -5,6 +5,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <string>
 
+#include "base/rate_limit.h"
 #include "supervisor/device/device.h"
 
 namespace bulkhead::supervisor {
@@ -25,6 +26,7 @@ class ConfigChecks {
   FileOpener files_;
   unsigned of_root_ = 0, of_others_ = 0;  // checks under way
   std::uint32_t last_uid_ = 0;
+  RateLimit deaths_{5, std::chrono::minutes(1)};  // anybody may cause them
 };
 
 }  // namespace bulkhead::supervisor

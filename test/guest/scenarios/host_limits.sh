@@ -94,6 +94,12 @@ judging() {
   expect_eq "$(cat "$group/memory.max") $(cat "$group/pids.max")" "$((256 << 20)) 512" "its limits"
   wait "$check" || die "the verdict is not that the string is right"
   [ ! -e "$group" ] || die "$group is left behind"
+  tcmuctl check-config 'null//?check_delay_ms=3000' >"$FILES/broken.txt" 2>&1 &
+  check=$!
+  wait_until 30 pgrep -f '^tcmu-host: null \(config check\)'
+  kill -SEGV "$(pgrep -o -f '^tcmu-host: null \(config check\)')"
+  ! wait "$check" || die "a string is right although nobody judged it"
+  wait_until 10 journal_has 'handler-host that judged a config string .*SIGSEGV' || die "the journal does not say that it died"
 }
 
 required() {
