@@ -152,6 +152,7 @@ SharedMemory find_channel(const std::byte* data, int probe) {
   constexpr std::uintptr_t kPages = 65536;  // each way: the kernel maps one below the other
   SharedMemory memory;
   const auto look = [&](std::uintptr_t address) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): nobody has a pointer to what is looked for
     auto* page = reinterpret_cast<std::byte*>(address);
     // The kernel says which memory there is: EFAULT.
     std::uint64_t magic = 0;

@@ -54,13 +54,12 @@ Result<Answer> ScsiDisk::execute(Command& command) {
   request.timeout = static_cast<unsigned>(deadline_.count());
   if (::ioctl(fd_.get(), SG_IO, &request) != 0) return fail_errno(errno, "SG_IO");
   const auto guard = std::span(room_).last(kGuardBytes);
-  const Answer answer{
-      .status = request.status,
-      .host_status = request.host_status,
-      .sense = {sense.begin(), sense.begin() + request.sb_len_wr},
-      .missing = request.resid,
-      .wrote_beyond_room = std::ranges::any_of(guard, [](auto byte) { return byte != kGuard; }),
-      .took = std::chrono::milliseconds(request.duration)};
+  Answer answer{.status = request.status,
+                .host_status = request.host_status,
+                .sense = {sense.begin(), sense.begin() + request.sb_len_wr},
+                .missing = request.resid,
+                .wrote_beyond_room = std::ranges::any_of(guard, [](auto byte) { return byte != kGuard; }),
+                .took = std::chrono::milliseconds(request.duration)};
   if (command.direction == Direction::FromDisk)
     std::copy_n(room_.begin(), command.data.size(), command.data.begin());
   return answer;
