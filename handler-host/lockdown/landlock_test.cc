@@ -28,6 +28,7 @@ class Landlock : public ::testing::Test {
  protected:
   void SetUp() override {
     const ChildEnd end = under({{"/"}, true}, [] { return std::string("there"); });
+    // A kernel without Landlock: the error says so.
     if (end.said != "there") GTEST_SKIP() << end.said;
     std::string pattern = "/tmp/landlock-XXXXXX";
     folder = ::mkdtemp(pattern.data());

@@ -203,7 +203,7 @@ constexpr std::uint64_t kKeptBits = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_DAC_OVER
                                     1ULL << CAP_SETGID | 1ULL << CAP_SETPCAP;
 
 TEST(DropCapabilities, LeavesNoOthersInAnySet) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  if (::geteuid() != 0) GTEST_SKIP() << "only root has capabilities to drop";
   const std::uint64_t before = std::stoull(set_of_caps("CapPrm"), nullptr, 16);
   const std::uint64_t bounds = std::stoull(set_of_caps("CapBnd"), nullptr, 16);
   EXPECT_EQ(in_child([] {
@@ -223,7 +223,7 @@ TEST(DropCapabilities, LeavesNoOthersInAnySet) {
 }
 
 TEST(DropCapabilities, TakesEffect) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  if (::geteuid() != 0) GTEST_SKIP() << "only root has capabilities to drop";
   const auto give_away = [](bool drop) {
     return in_child([drop]() -> std::string {
       if (drop)
@@ -237,7 +237,7 @@ TEST(DropCapabilities, TakesEffect) {
 }
 
 TEST(DropCapabilities, MissesNothingThatWasNotThere) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  if (::geteuid() != 0) GTEST_SKIP() << "only root has capabilities to drop";
   EXPECT_EQ(in_child([] {
               ::capng_get_caps_process();
               ::capng_update(CAPNG_DROP, static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED),

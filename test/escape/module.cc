@@ -40,7 +40,7 @@ namespace {
 
 using namespace bulkhead::handler;
 
-// Not tried in hosts of config checks, which have no limit of memory and no channel.
+// Not tried in hosts of config checks, which have other limits of memory and no channel.
 constexpr std::array<std::string_view, 3> kOfLuns{"memory-limit", "channel", "supervisor"};
 constexpr unsigned kPatience = 30;  // seconds for an attempt in a process of its own
 
