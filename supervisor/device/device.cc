@@ -8,7 +8,6 @@
 #include <random>
 
 #include "base/log.h"
-#include "supervisor/broker/write_back_witness.h"
 #include "supervisor/device/on_pump.h"
 
 namespace bulkhead::supervisor {
@@ -72,20 +71,6 @@ void Device::drop_host() {
   if (host_) host_->abandon();
   host_.reset();
   witness_.reset();
-}
-
-// What the kernel told a dead host in its last flush, nobody else will hear.
-void Device::ask_witness() {
-  const UniqueFd witness = std::move(witness_);
-  if (!witness || !write_back_failed(witness)) return;
-  writes_lost_ = true;
-  save_record();
-  constexpr const char* kText =
-      "a write to the backing file failed while the handler-host was being ended; the next flush fails";
-  auto fields = log_fields();
-  fields.message_id = kMsgWritesLost;
-  log(Level::Error, fields, kText);
-  context_.observer.event(key_, "writes-lost", kText);
 }
 
 bool Device::take_over_wait(PendingReply& added) {

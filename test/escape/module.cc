@@ -15,12 +15,12 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstring>
 #include <sstream>
 #include <vector>
 
 #include "handler-host/api/handler.h"
 #include "test/escape/attempts.h"
+#include "test/zero_disk/zero_disk.h"
 
 namespace bulkhead::test {
 
@@ -132,31 +132,19 @@ class Orders {
 };
 
 // Does what it is told whenever the block is read that nobody but the scenario reads alone.
-class Escaper final : public Device {
+class Escaper final : public ZeroDisk {
  public:
-  Escaper(UniqueFd orders, ByteCount size) : orders_(std::move(orders)), size_(size) {}
-
-  [[nodiscard]] Geometry geometry() const override { return {.size = size_}; }
-  void read(ByteOffset from, std::span<std::byte> into, Io& io) override {
-    std::memset(into.data(), 0, into.size());
-    if (into.size() == 512 && from.value == kBlock * 512) Orders(orders_.get(), into.data()).carry_out();
-    io.done(IoStatus::Ok);
-  }
-  void write(ByteOffset, std::span<const std::byte>, Durability, Io& io) override { io.done(IoStatus::Ok); }
-  void flush(Io& io) override { io.done(IoStatus::Ok); }
-  void discard(ByteOffset, ByteCount, Io& io) override { io.done(IoStatus::NotSupported); }
-  void write_zeroes(ByteOffset, ByteCount, Durability, Io& io) override { io.done(IoStatus::Ok); }
-  [[nodiscard]] Result<> resize(ByteCount size) override {
-    size_ = size;
-    return {};
-  }
-  [[nodiscard]] Result<> close() override { return {}; }
+  Escaper(UniqueFd orders, ByteCount size) : ZeroDisk(size), orders_(std::move(orders)) {}
 
  private:
   static constexpr std::uint64_t kBlock = 1000;
 
+  bool does_more(std::uint64_t block, std::span<std::byte> into) override {
+    if (block == kBlock) Orders(orders_.get(), into.data()).carry_out();
+    return false;
+  }
+
   UniqueFd orders_;
-  ByteCount size_;
 };
 
 Result<std::unique_ptr<Device>> open(Services& services, const OpenRequest& request) {

@@ -2,11 +2,10 @@
 // abuses.h).
 #include <unistd.h>
 
-#include <cstring>
-
 #include "handler-host/api/handler.h"
 #include "test/liar/abuses.h"
 #include "test/liar/lies.h"
+#include "test/zero_disk/zero_disk.h"
 
 namespace {
 
@@ -15,27 +14,9 @@ using namespace bulkhead::handler;
 using bulkhead::test::Abuse;
 using bulkhead::test::Lie;
 
-class Liar final : public Device {
+class Liar final : public test::ZeroDisk {
  public:
-  Liar(UniqueFd told, ByteCount size) : told_(std::move(told)), size_(size) {}
-
-  [[nodiscard]] Geometry geometry() const override { return {.size = size_}; }
-  void read(ByteOffset from, std::span<std::byte> into, Io& io) override {
-    std::memset(into.data(), 0, into.size());
-    const std::uint64_t block = from.value / 512;
-    // Larger reads are the kernel's own, looking for partitions.
-    if (into.size() == 512 && does_wrong(block, into)) return;
-    io.done(IoStatus::Ok);
-  }
-  void write(ByteOffset, std::span<const std::byte>, Durability, Io& io) override { io.done(IoStatus::Ok); }
-  void flush(Io& io) override { io.done(IoStatus::Ok); }
-  void discard(ByteOffset, ByteCount, Io& io) override { io.done(IoStatus::NotSupported); }
-  void write_zeroes(ByteOffset, ByteCount, Durability, Io& io) override { io.done(IoStatus::Ok); }
-  [[nodiscard]] Result<> resize(ByteCount size) override {
-    size_ = size;
-    return {};
-  }
-  [[nodiscard]] Result<> close() override { return {}; }
+  Liar(UniqueFd told, ByteCount size) : ZeroDisk(size), told_(std::move(told)) {}
 
  private:
   // Blocks of the first ones.
@@ -46,8 +27,7 @@ class Liar final : public Device {
     return block >= first && block - first < static_cast<std::uint64_t>(count);
   }
 
-  // True: the READ is not to be answered.
-  bool does_wrong(std::uint64_t block, std::span<std::byte> into) {
+  bool does_more(std::uint64_t block, std::span<std::byte> into) override {
     const bool lies = among(block, kLies, Lie::Count), abuses = among(block, kAbuses, Abuse::Count);
     if ((!lies && !abuses) || told_before(block)) return false;
     const test::SharedMemory memory = test::find_channel(into.data(), told_.get());
@@ -66,7 +46,6 @@ class Liar final : public Device {
   }
 
   UniqueFd told_;
-  ByteCount size_;
 };
 
 Result<std::unique_ptr<Device>> open(Services& services, const OpenRequest& request) {
