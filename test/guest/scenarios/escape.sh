@@ -6,10 +6,11 @@
 # run: by-name
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
+source /usr/lib/bulkhead-guest/helpers/settings.sh
 source /usr/lib/bulkhead-guest/helpers/scsi.sh
 
 readonly LIB=/usr/lib/tcmu-bulkhead WORK=/scratch/escape PORT=7777
-readonly CONF=/etc/tcmu/tcmu.conf HOLES=/etc/tcmu-escape DROP_IN=/run/systemd/system/tcmu-supervisor.service.d/escape.conf
+readonly HOLES=/etc/tcmu-escape DROP_IN=/run/systemd/system/tcmu-supervisor.service.d/escape.conf
 readonly RESULTS=$FILES/results.json TARGETS=/run/escape-targets
 readonly WALLS="user capabilities no-new-privileges user-namespace mount-namespace ipc-namespace uts-namespace cgroup-namespace
 network-namespace root landlock seccomp dumpable limits"
@@ -111,16 +112,6 @@ END
 round() {
   escape round "$1" "$TARGETS" "$RESULTS" || die "round $1 failed"
   if [ -d /sys/module/dummy ]; then rmmod dummy; fi
-}
-
-# configure LINE...: and waits until they count.
-times_read() { journalctl -q --no-pager -o cat --after-cursor="$JOURNAL_CURSOR" | grep -c "$CONF was read again" || true; }
-read_more_than() { [ "$(times_read)" -gt "$1" ]; }
-configure() {
-  local before
-  before=$(times_read)
-  printf '%s\n' "$@" >"$CONF"
-  wait_until 30 read_more_than "$before" || die "the configuration is not read again"
 }
 
 another_host() { # another_host: for the LUN, as the program and the configuration are now

@@ -7,22 +7,13 @@
 # timeout: 900
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
+source /usr/lib/bulkhead-guest/helpers/settings.sh
 source /usr/lib/bulkhead-guest/helpers/load.sh
 
-readonly CONF=/etc/tcmu/tcmu.conf
 readonly HOSTS=/sys/fs/cgroup/system.slice/tcmu-hosts.service
 limit_of() { cat "$HOSTS/host-$(uio_of "$1")/$2"; }
 wall_of() { busctl --json=short get-property "$BUS_NAME" "$(device_object "$1")" org.kernel.TCMUService1.Device1 Sandbox |
   jq -r --arg wall "$2" '.data[$wall].data'; }
-
-times_read() { journalctl -q --no-pager -o cat --after-cursor="$JOURNAL_CURSOR" | grep -c "$CONF was read again" || true; }
-read_more_than() { [ "$(times_read)" -gt "$1" ]; }
-configure() { # configure LINE...: and waits until they count
-  local before
-  before=$(times_read)
-  printf '%s\n' "$@" >"$CONF"
-  wait_until 30 read_more_than "$before" || die "the configuration is not read again"
-}
 
 limits_hold() { # limits_hold NAME MEBIBYTES
   local group

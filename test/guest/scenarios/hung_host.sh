@@ -6,23 +6,14 @@
 # timeout: 900
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
+source /usr/lib/bulkhead-guest/helpers/settings.sh
 source /usr/lib/bulkhead-guest/helpers/load.sh
 source /usr/lib/bulkhead-guest/helpers/scsi.sh
-
-CONF=/etc/tcmu/tcmu.conf
 
 section_of() {
   local place
   place=$(device_of "$1")
   printf '[%s/%s]\n' "$(basename "$(dirname "$place")")" "$1"
-}
-times_read() { journalctl -q --no-pager -o cat --after-cursor="$JOURNAL_CURSOR" | grep -c "$CONF was read again" || true; }
-read_more_than() { [ "$(times_read)" -gt "$1" ]; }
-configure() { # configure LINE...: and waits until they count
-  local before
-  before=$(times_read)
-  printf '%s\n' "$@" >"$CONF"
-  wait_until 30 read_more_than "$before" || die "the configuration is not read again"
 }
 uptime_over() { [ "$(cut -d. -f1 /proc/uptime)" -ge "$1" ]; }
 after_seconds() { wait_until $(($1 + 60)) uptime_over $(($(cut -d. -f1 /proc/uptime) + $1)); }
