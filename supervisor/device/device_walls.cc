@@ -53,7 +53,7 @@ Result<> Device::check_walls(const UniqueFd& pidfd, const Walls& told) {
     return fail(seen.error().cause, seen.error().sys_errno,
                 "is not what it was started as: " + seen.error().what);
   told_walls_ = told;
-  if (auto believed = believe_walls(told, *seen, sandbox_); !believed) {
+  if (auto believed = believe_walls(told, *seen, handler_.manifest.needs().network(), sandbox_); !believed) {
     auto fields = log_fields();
     fields.message_id = kMsgHostLied;
     log(Level::Error, fields, fmt::format("handler-host {}; it is ended", believed.error().what));

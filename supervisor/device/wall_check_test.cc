@@ -13,8 +13,8 @@ const std::vector<std::string> kSeccomp{"seccomp"};
 TEST(WallCheck, TheKernelsWordCountsMoreThanTheHosts) {
   Walls walls{{"memory-limit", "on: 64 MiB"}};
   const Walls told{{"seccomp", "off"}, {"landlock", "on"}, {"user-namespace", "missing: refused"}};
-  ASSERT_TRUE(
-      believe_walls(told, {{"seccomp", true}, {"user-namespace", false}, {"pid-namespace", false}}, walls));
+  ASSERT_TRUE(believe_walls(told, {{"seccomp", true}, {"user-namespace", false}, {"pid-namespace", false}},
+                            false, walls));
   EXPECT_EQ(walls, (Walls{{"memory-limit", "on: 64 MiB"},
                           {"seccomp", "on"},
                           {"landlock", "on"},
@@ -25,16 +25,29 @@ TEST(WallCheck, TheKernelsWordCountsMoreThanTheHosts) {
 TEST(WallCheck, AHostThatClaimsAWallItHasNotIsRefused) {
   for (const char* state : {"on", "on: strict"}) {
     Walls walls;
-    const auto believed = believe_walls({{"seccomp", state}}, {{"seccomp", false}}, walls);
+    const auto believed = believe_walls({{"seccomp", state}}, {{"seccomp", false}}, false, walls);
     ASSERT_FALSE(believed);
     EXPECT_THAT(believed.error().what,
                 HasSubstr("its wall seccomp stands, and the kernel says that it does not"));
   }
 }
 
+TEST(WallCheck, WhatIsNotAskedForIsTheManifestsToSay) {
+  Walls walls;
+  const Walls told{{"network-namespace", "not asked"}};
+  EXPECT_TRUE(believe_walls(told, {{"network-namespace", false}}, true, walls));
+  EXPECT_EQ(walls.at("network-namespace"), "not asked");
+  for (const char* name : {"network-namespace", "seccomp", "landlock"}) {
+    const auto believed = believe_walls({{name, "not asked"}}, {}, false, walls);
+    ASSERT_FALSE(believed) << name;
+    EXPECT_THAT(believed.error().what, HasSubstr("nobody asked for its wall " + std::string(name)));
+  }
+  EXPECT_FALSE(believe_walls({{"seccomp", "not asked"}}, {}, true, walls));
+}
+
 TEST(WallCheck, AHostDoesNotTellItsLimits) {
   Walls walls{{"memory-limit", "missing: no controller"}};
-  ASSERT_TRUE(believe_walls({{"memory-limit", "on: 1 MiB"}}, {}, walls));
+  ASSERT_TRUE(believe_walls({{"memory-limit", "on: 1 MiB"}}, {}, false, walls));
   EXPECT_EQ(walls.at("memory-limit"), "missing: no controller");
 }
 
