@@ -44,12 +44,13 @@ abort_of_one_that_waits() {
 
 reset_of_the_unit() {
   local writers=() i
-  # A second each, one behind the other: a dozen lasts until the reset is there, on a busy machine too.
-  for ((i = 0; i < 12; i++)); do
+  # A second each, one behind the other: this many last until the reset is there, on a busy machine too, and
+  # none waits as long as the kernel allows a command of TCMU (30 s).
+  for ((i = 0; i < 25; i++)); do
     { write_block "$slow" 60 || true; } & # what becomes of it is the initiator's affair
     writers+=("$!")
   done
-  wait_until 30 in_flight_at_least slow 8
+  wait_until 60 in_flight_at_least slow 8
   within 60 sg_reset -d "$slow" || die "the reset failed"
   property_over slow Resets 0 || die "no reset was counted"
   for i in "${writers[@]}"; do wait "$i"; done
