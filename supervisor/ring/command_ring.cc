@@ -183,7 +183,7 @@ Result<RingEntry> CommandRing::peek() {
   const std::uint32_t head = load_head();
   if (head >= ring_bytes_ || head % 8 != 0) return malformed(head, "head outside of the ring");
   if (was_reset()) return malformed(published_, "the tail was moved by somebody else: the ring was reset");
-  while (next_ != head) {
+  for (std::uint32_t walked = 0; next_ != head;) {
     auto entry = entry_at(next_);
     if (!entry) return std::unexpected(std::move(entry.error()));
     if (entry->op == kernel::Op::Command) {
@@ -196,6 +196,9 @@ Result<RingEntry> CommandRing::peek() {
       if (!request) return std::unexpected(std::move(request.error()));
       return RingEntry(*request);
     }
+    // Past a head that no entry begins at there would be no end.
+    walked += entry->length;
+    if (walked > ring_bytes_) return malformed(next_, "a whole round of entries that are no commands");
     move_next(sequence(), after(next_, entry->length));  // PAD, which fills the ring's end
   }
   return RingEntry();

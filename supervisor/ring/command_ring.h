@@ -82,6 +82,9 @@ class CommandRing {
   // moved, so whether the kernel needs a kick.
   bool publish();
 
+  // Where the kernel writes next: it has moved when commands came.
+  [[nodiscard]] std::uint32_t head() const { return load_head(); }
+
   [[nodiscard]] bool read_len_supported() const { return read_len_supported_; }
   // The part of the region that segments may lie in.
   [[nodiscard]] std::span<std::byte> region() const { return region_; }

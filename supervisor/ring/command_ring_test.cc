@@ -261,6 +261,7 @@ TEST(CommandRing, MalformedEntriesAreRefusedByName) {
   expect_refused<std::uint32_t>(0, 0x1, "length 0");
   expect_refused<std::uint32_t>(0, 0x10001, "does not fit");
   expect_refused<std::uint32_t>(0, 0x41, "too short");
+  expect_refused<std::uint32_t>(0, 0x1000, "entries that are no commands");  // a PAD, head within it
   expect_refused<std::uint32_t>(8, 1u << 20, "segments do not fit");
   expect_refused<std::uint64_t>(24, 0, "CDB outside");
   expect_refused<std::uint64_t>(24, ~0ull, "CDB outside");
