@@ -93,6 +93,10 @@ CompletionsHeader& HostChannel::completions() const {
   return object_at<CompletionsHeader>(completions_.bytes(), 0);
 }
 
+bool HostChannel::has_submission() const {
+  return load_acquire(requests().submit_head) != taken_;
+}
+
 Result<std::optional<Submission>> HostChannel::take() {
   const std::uint32_t waiting = load_acquire(requests().submit_head) - taken_;
   if (waiting == 0) return std::nullopt;
@@ -133,7 +137,7 @@ void HostChannel::publish() {
 
 bool HostChannel::prepare_sleep() {
   sleep_.prepare_sleep();
-  if (load_acquire(requests().submit_head) == taken_) return true;
+  if (!has_submission()) return true;
   sleep_.wake();
   return false;
 }

@@ -34,6 +34,7 @@ class HostChannel {
   [[nodiscard]] static Result<HostChannel> map(std::vector<UniqueFd> fds, std::uint32_t slots,
                                                std::uint64_t data_bytes);
 
+  [[nodiscard]] bool has_submission() const;
   // The next command. nullopt: none now. PeerBroken: the entry or the slot makes no sense.
   [[nodiscard]] Result<std::optional<Submission>> take();
 

@@ -16,6 +16,7 @@ constexpr std::string_view kLibraryFolder = "--library-dir=";
 constexpr std::string_view kPath = "--path=";
 constexpr std::string_view kRequire = "--require=";
 constexpr std::string_view kSyscall = "--syscall=";
+constexpr std::string_view kBusyPoll = "--busy-poll-usec=";
 constexpr std::string_view kNetwork = "--network";
 constexpr std::string_view kThreads = "--threads";
 
@@ -26,6 +27,14 @@ std::optional<uid_t> parse_uid(std::string_view text) {
   if (problem != std::errc{} || end != text.data() + text.size() || uid == 0 || uid == UINT_MAX)
     return std::nullopt;
   return uid;
+}
+
+std::optional<std::chrono::microseconds> parse_busy_poll(std::string_view text) {
+  constexpr std::uint32_t kMost = 10'000;
+  std::uint32_t number = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (problem != std::errc{} || end != text.data() + text.size() || number > kMost) return std::nullopt;
+  return std::chrono::microseconds(number);
 }
 
 std::unexpected<Error> refuse(std::string_view argument, std::string_view why) {
@@ -53,6 +62,10 @@ Result<> take(std::string_view argument, Arguments& parsed) {
     split(value(kRequire), parsed.required);
   } else if (argument.starts_with(kSyscall)) {
     parsed.syscalls.emplace_back(value(kSyscall));
+  } else if (argument.starts_with(kBusyPoll)) {
+    const auto limit = parse_busy_poll(value(kBusyPoll));
+    if (!limit) return refuse(argument, "N must be a number of microseconds up to 10000");
+    parsed.busy_poll = *limit;
   } else if (argument == kNetwork) {
     parsed.network = true;
   } else if (argument == kThreads) {

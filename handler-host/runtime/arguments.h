@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,8 +20,9 @@ struct Arguments {
   bool network = false;            // --network: the handler's manifest asks for it
   std::vector<std::string> paths;  // --library-dir=FOLDER, --path=PATH: what the process may see of the files
   bool threads = false;            // --threads: as the manifest says, it makes some
-  std::vector<std::string> syscalls;  // --syscall=NAME: beyond those of lockdown/syscall_table.h
-  std::vector<std::string> required;  // --require=WALL,...: walls it must not run without
+  std::vector<std::string> syscalls;       // --syscall=NAME: beyond those of lockdown/syscall_table.h
+  std::chrono::microseconds busy_poll{0};  // --busy-poll-usec=N, up to 10000: see server.h
+  std::vector<std::string> required;       // --require=WALL,...: walls it must not run without
 };
 
 // Errors: BadInput, for what is unknown, repeated or malformed.

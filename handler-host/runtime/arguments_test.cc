@@ -32,10 +32,17 @@ TEST(Arguments, TellOfTheSandboxWhatTheManifestAsksFor) {
   EXPECT_FALSE(parse({"x"})->network);
 }
 
+TEST(Arguments, HowLongToLookForACommand) {
+  EXPECT_EQ(parse({"x"})->busy_poll.count(), 0);
+  EXPECT_EQ(parse({"x", "--busy-poll-usec=50"})->busy_poll.count(), 50);
+  EXPECT_EQ(parse({"x", "--busy-poll-usec=10000"})->busy_poll.count(), 10000);
+}
+
 TEST(Arguments, RefuseEverythingElse) {
   for (const char* argument :
        {"--help", "--uid", "--uid=", "--uid=0", "--uid=-1", "--uid=x", "--uid=1x", "--uid=4294967295",
-        "--uid=4294967296", "extra", "--path=etc", "--library-dir=", "--network=1"})
+        "--uid=4294967296", "extra", "--path=etc", "--library-dir=", "--network=1",
+        "--busy-poll-usec=", "--busy-poll-usec=10001", "--busy-poll-usec=-1", "--busy-poll-usec=5us"})
     EXPECT_FALSE(parse({"x", argument})) << argument;
   EXPECT_FALSE(parse({"x", "--uid=1", "--uid=2"}));
   EXPECT_THAT(parse({"x", "--uid=0"}).error().what, ::testing::HasSubstr("a user id above 0"));

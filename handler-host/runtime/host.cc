@@ -55,11 +55,13 @@ Result<> check_lun(const control::Open& open) {
 
 }  // namespace
 
-Host::Host(std::unique_ptr<EventLoop> loop, UniqueFd control, LockdownPlan plan, Walls walls)
+Host::Host(std::unique_ptr<EventLoop> loop, UniqueFd control, LockdownPlan plan, Walls walls,
+           std::chrono::microseconds busy_poll)
     : loop_(std::move(loop)),
       control_(std::move(control)),
       plan_(std::move(plan)),
       walls_(std::move(walls)),
+      busy_poll_(busy_poll),
       journal_(control_),
       services_(*loop_, control_, journal_),
       identity_(*loop_, control_) {}
@@ -173,7 +175,8 @@ ExitCode Host::open_and_serve(const control::Open& open) {
                             .device = **device,
                             .unit = unit,
                             .size = {open.size_bytes()},
-                            .block_bytes = open.block_bytes()});
+                            .block_bytes = open.block_bytes(),
+                            .busy_poll = busy_poll_});
   const ExitCode code = server.run();
   services_.tell_counters();
   return code;

@@ -4,6 +4,7 @@
 // Threads: the loop thread, all of it.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,7 +25,9 @@ namespace bulkhead::host {
 class Host {
  public:
   // `plan` and `walls`: what lock_down() was given and what it told.
-  Host(std::unique_ptr<EventLoop> loop, UniqueFd control, LockdownPlan plan, Walls walls);
+  // `busy_poll`: see ServerParts.
+  Host(std::unique_ptr<EventLoop> loop, UniqueFd control, LockdownPlan plan, Walls walls,
+       std::chrono::microseconds busy_poll);
 
   // Where the supervisor breaks a rule, falls silent or is gone before serving began, the process ends here.
   [[nodiscard]] ExitCode run();
@@ -46,6 +49,7 @@ class Host {
   ControlClient control_;
   const LockdownPlan plan_;
   Walls walls_;
+  const std::chrono::microseconds busy_poll_;
   Journal journal_;
   DeviceServices services_;
   IdentityClient identity_;

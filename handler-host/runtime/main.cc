@@ -65,6 +65,7 @@ int main(int argc, char** argv) {
   keep_memory_small();
   auto loop = EventLoop::create();
   if (!loop) end_process(ExitCode::SystemRefused, loop.error().what);
-  Host host(std::move(*loop), take_control_socket(), std::move(plan), std::move(*walls));
+  Host host(std::move(*loop), take_control_socket(), std::move(plan), std::move(*walls),
+            arguments->busy_poll);
   return static_cast<int>(host.run());
 }

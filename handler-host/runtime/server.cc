@@ -28,7 +28,8 @@ constexpr unsigned kRoundsBetweenPolls = 8;
 
 }  // namespace
 
-Server::Server(const ServerParts& parts) : parts_(parts), commands_(parts.channel) {
+Server::Server(const ServerParts& parts)
+    : parts_(parts), commands_(parts.channel), for_commands_(parts.busy_poll) {
   parts_.loop.watch(parts_.channel.doorbell().get(), EPOLLIN,
                     [this](std::uint32_t events) { doorbell_rang(events); });
   parts_.loop.watch(parts_.control.socket().get(), EPOLLIN, [this](std::uint32_t) { read_control(); });
@@ -80,6 +81,9 @@ void Server::sleep() {
   if (phase_ != Phase::Serving)
     limit = std::max(std::chrono::ceil<milliseconds>(end_by_ - EventLoop::Clock::now()), milliseconds(0));
   if (phase_ == Phase::SupervisorGone) return parts_.loop.wait(limit);
+  // With commands under way the loop has more to wait for than the next one.
+  const bool only_for_commands = phase_ == Phase::Serving && commands_.under_way() == 0;
+  if (only_for_commands && for_commands_.wait([this] { return parts_.channel.has_submission(); })) return;
   if (!parts_.channel.prepare_sleep()) return;
   parts_.loop.wait(limit);
   parts_.channel.wake();

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "base/busy_poll.h"
 #include "handler-host/api/handler.h"
 #include "handler-host/channel/host_channel.h"
 #include "handler-host/runtime/commands.h"
@@ -34,6 +35,8 @@ struct ServerParts {
   scsi::LogicalUnit& unit;
   ByteCount size;
   std::uint32_t block_bytes;
+  std::chrono::microseconds busy_poll{
+      0};  // how long to look for the next command before a sleep; 0: not at all
 };
 
 class Server {
@@ -80,6 +83,7 @@ class Server {
   EventLoop::Clock::time_point end_by_{};
   bool drained_ = false;  // the latest round found no submission
   unsigned rounds_without_poll_ = 0;
+  BusyPoll for_commands_;
 };
 
 }  // namespace bulkhead::host

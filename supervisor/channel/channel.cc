@@ -154,6 +154,10 @@ void Channel::publish() {
   ring_host_.ring_if_asleep();
 }
 
+bool Channel::has_completion() const {
+  return load_acquire(completions().completion_head) != completions_taken_;
+}
+
 Result<std::optional<CompletionEntry>> Channel::next_completion() {
   const std::uint32_t head = load_acquire(completions().completion_head);
   const std::uint32_t waiting = head - completions_taken_;
@@ -171,7 +175,7 @@ void Channel::completion_done() {
 
 bool Channel::prepare_sleep() {
   sleep_.prepare_sleep();
-  if (load_acquire(completions().completion_head) == completions_taken_) return true;
+  if (!has_completion()) return true;
   sleep_.wake();
   return false;
 }

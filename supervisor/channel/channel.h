@@ -63,6 +63,7 @@ class Channel {
   // Rings the host if it sleeps, in case whoever published last did not live to do so.
   void ring_host() { ring_host_.ring_if_asleep(); }
 
+  [[nodiscard]] bool has_completion() const;
   // A private copy of the next completion. nullopt: none. PeerBroken: the host claims more than it can have
   // written.
   [[nodiscard]] Result<std::optional<channel::CompletionEntry>> next_completion();

@@ -99,6 +99,10 @@ constexpr KeyRule kKeys[] = {
                            std::string_view text) { return set_number(s.cpu_weight, key, text, 1, 10000); }},
     {"host_io_weight", [](DeviceSettings& s, std::string_view key,
                           std::string_view text) { return set_number(s.io_weight, key, text, 1, 10000); }},
+    {"busy_poll_usec",
+     [](DeviceSettings& s, std::string_view key, std::string_view text) {
+       return set_number(s.busy_poll_usec, key, text, 0, 10'000);
+     }},
 };
 
 }  // namespace
@@ -118,6 +122,7 @@ DeviceSettings DevicePolicies::of(std::string_view device) const {
   prefer(&DeviceSettings::processes);
   prefer(&DeviceSettings::cpu_weight);
   prefer(&DeviceSettings::io_weight);
+  prefer(&DeviceSettings::busy_poll_usec);
   prefer(&DeviceSettings::required_walls);
   return settings;
 }

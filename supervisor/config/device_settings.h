@@ -29,6 +29,7 @@ struct DeviceSettings {
   std::optional<OnFailure> on_failure;
   // Of the next host that is started. 0 of the first two: no limit.
   std::optional<std::uint32_t> memory_mebibytes, processes, cpu_weight, io_weight;
+  std::optional<std::uint32_t> busy_poll_usec;             // the same
   std::optional<std::vector<std::string>> required_walls;  // by their names in Sandbox
   bool operator==(const DeviceSettings&) const = default;
 };

@@ -78,6 +78,13 @@ TEST(DevicePolicies, LimitsOfHosts) {
     EXPECT_THAT(complaint(bad), HasSubstr("wants names of walls")) << bad;
 }
 
+TEST(DevicePolicies, HowLongToLookForCommandsBeforeASleep) {
+  const auto policies = read("busy_poll_usec = 50\n[user_1/a]\nbusy_poll_usec = 0\n");
+  EXPECT_EQ(policies.of("user_0/x").busy_poll_usec, 50u);
+  EXPECT_EQ(policies.of("user_1/a").busy_poll_usec, 0u);
+  EXPECT_THAT(complaint("busy_poll_usec = 20000"), HasSubstr("10000 is used"));
+}
+
 TEST(DevicePolicies, NamesOfDevices) {
   for (const char* good : {"user_0/d0", "user_12/with blank", "user_1/a]b", "user_1/a.b-c"})
     EXPECT_TRUE(DevicePolicies::names_device(good)) << good;

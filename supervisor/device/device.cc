@@ -242,8 +242,9 @@ awaitable<Result<>> Device::start_host() {
   co_await keep_host(std::move(ends->kept));
   if (leaving_) co_return fail(Cause::NotFound, ENODEV, "the device is being removed");
   Result<> watched;
-  auto attach = [this, &watched, channel = std::move(ends->channel)]() mutable {
+  auto attach = [this, &watched, limit = busy_poll(), channel = std::move(ends->channel)]() mutable {
     path_->attach(std::move(channel));
+    path_->set_busy_poll(limit);
     watched = pump_.watch_channel(*this);
   };
   attached_ = true;

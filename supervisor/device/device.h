@@ -187,6 +187,7 @@ class Device final : public std::enable_shared_from_this<Device>,
   // device_walls.cc
   [[nodiscard]] HostLimits host_limits() const;
   [[nodiscard]] std::vector<std::string> host_arguments() const;
+  [[nodiscard]] std::chrono::microseconds busy_poll() const;
   [[nodiscard]] Result<> check_walls(const UniqueFd& pidfd, const Walls& told);
   boost::asio::awaitable<Result<UniqueFd>> make_leaf();
   boost::asio::awaitable<void> limit_again();

@@ -199,9 +199,10 @@ awaitable<void> Device::adopt_host(KeptLun kept, std::uint64_t question_id) {
     }
   }
   Result<> watched;
-  auto work = [this, &watched, channel = std::move(channel)]() mutable {
+  auto work = [this, &watched, limit = busy_poll(), channel = std::move(channel)]() mutable {
     if (channel == nullptr) return path_->lose_adopted_host();
     path_->adopt_host(std::move(channel));
+    path_->set_busy_poll(limit);
     attached_ = true;
     watched = pump_.watch_channel(*this);
   };

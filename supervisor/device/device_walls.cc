@@ -41,7 +41,17 @@ HostLimits Device::host_limits() const {
 // already: those of its control group.
 std::vector<std::string> Device::host_arguments() const {
   const auto required = context_.policies.of(label_).required_walls.value_or(std::vector<std::string>());
-  return sandbox_arguments(handler_.manifest, handler_.library, required, sandbox_);
+  auto arguments = sandbox_arguments(handler_.manifest, handler_.library, required, sandbox_);
+  arguments.push_back(fmt::format("--busy-poll-usec={}", busy_poll().count()));
+  return arguments;
+}
+
+// On a small machine a thread that looks for work takes the processor from one that has some.
+std::chrono::microseconds Device::busy_poll() const {
+  constexpr std::uint32_t kBusyPollUsec = 50;
+  constexpr long kManyProcessors = 4;
+  const std::uint32_t usual = ::sysconf(_SC_NPROCESSORS_ONLN) >= kManyProcessors ? kBusyPollUsec : 0;
+  return std::chrono::microseconds(context_.policies.of(label_).busy_poll_usec.value_or(usual));
 }
 
 // Once for each host, and once for each supervisor that goes on with it. Errors: it must not serve.

@@ -46,11 +46,12 @@ DataPath::DataPath(CommandRing ring, std::shared_ptr<Journal> journal, std::shar
   }
 }
 
-bool DataPath::turn() {
+bool DataPath::work() {
   now_ns_ = monotonic_ns();
   journal_->cursors().last_turn_ns = now_ns_;
   if (channel_) channel_->wake();
   const bool more_answers = reap();
+  seen_head_ = ring_.head();
   const bool more_commands = consume();
   submit_waiting();
   if (limits_.refuse && !channel_) end_waits();
@@ -61,9 +62,21 @@ bool DataPath::turn() {
     tell_idle_ = false;
     events_.idle();
   }
-  if (more_answers || more_commands) return true;
-  // Once nothing is left to do, a host that answers must ring; one that answered just now did not.
-  return channel_ && !channel_->prepare_sleep();
+  return more_answers || more_commands;
+}
+
+// Once nothing is left to do, a host that answers must ring; one that answered just now did not.
+bool DataPath::rest() {
+  return !channel_ || channel_->prepare_sleep();
+}
+
+// Commands for which there was no room are none: they wait for an answer.
+bool DataPath::has_news() const {
+  return (channel_ && channel_->has_completion()) || (!broken_ && ring_.head() != seen_head_);
+}
+
+bool DataPath::comes_soon() {
+  return (submitted_ != 0 ? for_answers_ : for_commands_).wait([this] { return has_news(); });
 }
 
 void DataPath::rung() {

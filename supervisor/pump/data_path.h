@@ -5,6 +5,7 @@
 // thread. Data is copied once each way, between the kernel's data area and the channel's data file.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -13,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/busy_poll.h"
 #include "base/error.h"
 #include "base/quantity.h"
 #include "proto/task_management.h"
@@ -74,8 +76,17 @@ class DataPath {
   void lose_adopted_host();
 
   // Does what there is to do, a bounded batch of it. True: there is more, call again soon. False: everything
-  // is waiting for an event, and the host knows that it must ring.
-  bool turn();
+  // is waiting, and rest() comes next.
+  bool work();
+  // Looks for a while, where that has paid, whether something to do comes. True: it has.
+  bool comes_soon();
+  // True: from now on the host knows that it must ring. False: something came, work() again.
+  [[nodiscard]] bool rest();
+  // All of it but the looking. True: there is more, call again soon.
+  bool turn() { return work() || !rest(); }
+
+  // How long comes_soon() looks at most; 0: not at all.
+  void set_busy_poll(std::chrono::microseconds limit) { for_commands_ = for_answers_ = BusyPoll(limit); }
 
   // The host rang, before this turn. One that does so without end and without answers only takes our time
   // (channel_abi.h, "Doorbells"), and is ended.
@@ -106,6 +117,7 @@ class DataPath {
   void drop_retired() { retired_.reset(); }
 
  private:
+  [[nodiscard]] bool has_news() const;
   bool reap();
   [[nodiscard]] bool dealt_with_before(const channel::CompletionEntry& entry);
   bool consume();
@@ -150,6 +162,9 @@ class DataPath {
   bool perhaps_again_ = false;  // the next completion may be one it had dealt with
   bool watched_ = false;        // busy() has been told
   WaitLimits limits_;
+  // An answer comes soon or it does not, whatever the initiator does until its next command.
+  BusyPoll for_commands_{std::chrono::microseconds(0)}, for_answers_{std::chrono::microseconds(0)};
+  std::uint32_t seen_head_ = 0;  // the kernel's, before the latest look for commands
   std::uint64_t now_ns_ = 0;
   std::uint64_t no_room_ns_ = 0;        // since then the ring's next command waits for room in the table
   std::uint64_t host_answered_ns_ = 0;  // its last answer

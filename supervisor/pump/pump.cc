@@ -11,8 +11,18 @@
 #include <utility>
 
 #include "base/doorbell.h"
+#include "supervisor/pump/monotonic.h"
 
 namespace bulkhead::supervisor {
+namespace {
+
+// A client that finds more to do by looking itself keeps the others' events waiting no longer than this.
+constexpr std::uint64_t kPollEveryNs = 100'000;
+// So many events of a uio device between two reads of it; see uio_event().
+constexpr std::uint32_t kEventsPerRead = 1024;
+
+}  // namespace
+
 Result<std::unique_ptr<Pump>> Pump::start(unsigned index) {
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return fail_errno(errno, "epoll_create1 for a pump");
@@ -44,7 +54,7 @@ void Pump::post(std::move_only_function<void()> work) {
 }
 
 Result<> Pump::add(PumpClient& client) {
-  epoll_event event{.events = EPOLLIN, .data = {.ptr = &client.uio_source_}};
+  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.ptr = &client.uio_source_}};
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, client.uio().get(), &event) != 0)
     return fail_errno(errno, "watch a uio device");
   // What was queued before the uio device was opened never raises an event.
@@ -90,10 +100,13 @@ void Pump::schedule(PumpClient& client) {
 void Pump::run() {
   std::array<epoll_event, 64> events{};
   while (!stop_) {
-    const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), ready_.empty() ? -1 : 0);
-    if (count < 0 && errno != EINTR) BULKHEAD_CHECK(!"epoll_wait failed");
-    take_events(std::span(events).first(static_cast<std::size_t>(std::max(count, 0))));
-    run_posted();
+    if (ready_.empty() || monotonic_ns() - polled_ns_ > kPollEveryNs) {
+      const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), ready_.empty() ? -1 : 0);
+      if (count < 0 && errno != EINTR) BULKHEAD_CHECK(!"epoll_wait failed");
+      polled_ns_ = monotonic_ns();
+      take_events(std::span(events).first(static_cast<std::size_t>(std::max(count, 0))));
+      run_posted();
+    }
     run_ready();
   }
 }
@@ -105,7 +118,10 @@ void Pump::take_events(std::span<const epoll_event> events) {
       drain_doorbell(wake_);
       continue;
     }
-    (source->uio ? source->client->uio_event_ : source->client->rung_) = true;
+    if (source->uio)
+      uio_event(*source->client, (event.events & (EPOLLERR | EPOLLHUP)) != 0);
+    else
+      source->client->rung_ = true;
     schedule(*source->client);
   }
 }
@@ -125,21 +141,30 @@ void Pump::run_ready() {
   for (std::size_t i = 0; i < count; ++i) {
     PumpClient& client = *ready_[i];
     client.queued_ = false;
-    if (client.uio_event_) clear_uio_event(client);
+    if (std::exchange(client.gone_, false)) client.device_gone();
     if (std::exchange(client.rung_, false)) client.path().rung();
-    if (client.path().turn()) schedule(client);
+    if (serve(client, count == 1)) schedule(client);
     drop_retired(client);
   }
   ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(count));
 }
 
-void Pump::clear_uio_event(PumpClient& client) {
-  client.uio_event_ = false;
+// The others would wait while one looks for what comes.
+bool Pump::serve(PumpClient& client, bool alone) {
+  DataPath& path = client.path();
+  return path.work() || (alone && ready_.size() == 1 && path.comes_soon()) || !path.rest();
+}
+
+// Edge-triggered: what the ring holds is looked up there, so nothing need be read, but the number of events
+// so far now and then. With what we read last it would be the same number again after 2^32 events, and the
+// kernel take that for no event.
+void Pump::uio_event(PumpClient& client, bool error) {
+  if (!error && ++client.uio_events_ % kEventsPerRead != 0) return;
   std::int32_t events = 0;
   if (::read(client.uio().get(), &events, sizeof events) >= 0 || errno == EAGAIN || errno == EINTR) return;
-  // EIO: unregistered. Left in the set it would be readable for ever.
+  // EIO: unregistered.
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.uio().get(), nullptr);
-  client.device_gone();
+  client.gone_ = true;
 }
 
 }  // namespace bulkhead::supervisor

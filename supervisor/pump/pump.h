@@ -45,7 +45,8 @@ class PumpClient {
   Source uio_source_{this, true};
   Source doorbell_source_{this, false};
   bool queued_ = false;
-  bool uio_event_ = false;
+  bool gone_ = false;  // the uio device says so
+  std::uint32_t uio_events_ = 0;
   bool rung_ = false;
 };
 
@@ -74,7 +75,9 @@ class Pump {
   void take_events(std::span<const epoll_event> events);
   void run_posted();
   void run_ready();
-  void clear_uio_event(PumpClient& client);
+  void uio_event(PumpClient& client, bool error);
+  // True: it has more to do.
+  [[nodiscard]] bool serve(PumpClient& client, bool alone);
   void drop_retired(PumpClient& client);
 
   UniqueFd epoll_;
@@ -83,6 +86,7 @@ class Pump {
   std::vector<std::move_only_function<void()>> posted_;
   bool stop_ = false;  // pump thread
   std::vector<PumpClient*> ready_;
+  std::uint64_t polled_ns_ = 0;
   std::thread thread_;
 };
 
