@@ -31,10 +31,17 @@ T FakeKernel::get(std::size_t at) {
   return value;
 }
 
-FakeKernel::FakeKernel(const Options& options) : options_(options) {
-  const std::size_t bytes = kRingAt + options.ring_bytes + std::size_t{options.data_blocks} * kBlock;
-  storage_.resize((bytes + 7) / 8);
-  memory_ = std::as_writable_bytes(std::span(storage_)).first(bytes);
+std::size_t FakeKernel::region_bytes(const Options& options) {
+  return kRingAt + options.ring_bytes + std::size_t{options.data_blocks} * kBlock;
+}
+
+FakeKernel::FakeKernel(const Options& options) : options_(options), memory_(options.memory) {
+  const std::size_t bytes = region_bytes(options);
+  if (memory_.empty()) {
+    storage_.resize((bytes + 7) / 8);
+    memory_ = std::as_writable_bytes(std::span(storage_));
+  }
+  memory_ = memory_.first(bytes);
   put<std::uint16_t>(0, 2);
   put<std::uint16_t>(2, static_cast<std::uint16_t>(0x1 | (options.read_len ? 0x2 : 0) |
                                                    (options.task_management ? 0x4 : 0) | 0x8));
@@ -89,7 +96,8 @@ std::optional<std::uint64_t> FakeKernel::queue(std::span<const std::uint8_t> cdb
   const std::uint32_t length = base + round8(cdb.size());
   if (!make_room(length)) return std::nullopt;
   std::uint16_t id = 1;
-  while (running_.contains(id)) ++id;
+  for (const auto& [used, command] : running_)
+    if (used == id) ++id;
   for (std::uint32_t block : blocks) free_blocks_.erase(block);
 
   const std::size_t at = kRingAt + head_;
@@ -211,6 +219,14 @@ std::optional<FakeKernel::Finished> FakeKernel::wait(std::uint64_t ticket) {
       changed_.wait_for(guard, std::chrono::seconds(20), [&] { return finished_.contains(ticket); });
   if (!done) return std::nullopt;
   return finished_[ticket];
+}
+
+std::map<std::uint64_t, FakeKernel::Finished> FakeKernel::take_finished() {
+  std::lock_guard guard(lock_);
+  std::map<std::uint64_t, Finished> taken;
+  taken.swap(finished_);
+  for (const auto& [ticket, result] : taken) ids_.erase(ticket);
+  return taken;
 }
 
 std::size_t FakeKernel::running() {

@@ -26,7 +26,10 @@ class FakeKernel {
     std::uint32_t data_blocks = 64;  // of 4 KiB
     bool read_len = true;
     bool task_management = true;
+    // Where the region lies: zeroed memory of region_bytes(), which outlives the kernel. Empty: its own.
+    std::span<std::byte> memory{};
   };
+  [[nodiscard]] static std::size_t region_bytes(const Options& options);
   struct Finished {
     std::uint8_t status = 0;
     std::array<std::uint8_t, 96> sense{};
@@ -54,6 +57,9 @@ class FakeKernel {
   void reset();
 
   [[nodiscard]] std::optional<Finished> finished(std::uint64_t ticket);
+  // All answers that came and were not taken yet, by ticket. They and their tickets are forgotten here: for
+  // loads that go on for long.
+  [[nodiscard]] std::map<std::uint64_t, Finished> take_finished();
   // Waits for the answer of `ticket`, at most 20 s; nullopt then.
   [[nodiscard]] std::optional<Finished> wait(std::uint64_t ticket);
   [[nodiscard]] std::size_t running();
