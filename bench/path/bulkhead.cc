@@ -80,7 +80,7 @@ Result<> serve_by_bulkhead(const DaemonEnds& ends) {
                 .library = job.handler_folder + "/file/handler_file.so",
                 .host_uid = job.host_uid,
                 .subtype = "file",
-                .config = job.file + "?direct=off",
+                .config = job.file + "?" + job.options,
                 .bytes = job.file_bytes};
   if (auto served = serve(std::move(busy), 0); !served) return served;
   for (unsigned i = 0; i < job.idle_luns; ++i) {

@@ -125,6 +125,7 @@ int run(int argc, char** argv) {
       ->check(CLI::Range(0, 1000));
   app.add_option("--workers", job.workers, "threads of the hand-over that execute")->check(CLI::Range(1, 64));
   app.add_option("--file", job.file, "is made, and removed at the end; on a tmpfs");
+  app.add_option("--options", job.options, "of Bulkhead's handler file, as behind the ? of a config string");
   app.add_option(
       "--host-uid", job.host_uid,
       "run hosts closed in as this user, as in service; needs root, and programs that it can read");

@@ -15,6 +15,7 @@ struct Job {
   std::string file = "/dev/shm/bulkhead-command-path";
   std::chrono::milliseconds round{1000};
   unsigned rounds = 5;
+  std::string options = "direct=off";  // of handler file
   unsigned idle_luns = 0;  // beside the one at work, each with a host of its own
   unsigned workers = 1;    // of the two-thread hand-over; 1 is what tcmu-runner's file handlers ask for
   std::string host_program;

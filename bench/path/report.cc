@@ -92,6 +92,7 @@ json to_json(const Job& job, std::span<const Contender> contenders) {
               {"round_seconds", static_cast<double>(job.round.count()) / 1000},
               {"idle_luns", job.idle_luns},
               {"workers", job.workers},
+              {"options", job.options},
               {"host_uid", job.host_uid}};
   const Contender& floor = contenders.front();
   for (const Contender& contender : contenders) {

@@ -9,6 +9,7 @@
 
 #include "handler-host/handlers/cfgstring/cfgstring.h"
 #include "handler-host/handlers/file/direct.h"
+#include "handler-host/handlers/file/memory_engine.h"
 #include "handler-host/handlers/file/thread_engine.h"
 #include "handler-host/handlers/file/uring_engine.h"
 
@@ -70,6 +71,10 @@ Result<> FileDevice::start_engine() {
   if (!engine_) {
     engine_ = std::make_unique<ThreadEngine>(fd, kThreads, services_, self);
     name = "threads";
+  }
+  if (config_.engine == EngineChoice::Auto && lies_in_memory(fd)) {
+    engine_ = std::make_unique<MemoryEngine>(fd, std::move(engine_), services_, self);
+    name = "plain calls";
   }
   services_.log(LogLevel::Info, fmt::format("{}: {} bytes, {}, {}, {}", shown(config_.path), backing_.bytes,
                                             direct_alignment_ != 0 ? "direct I/O" : "page cache", name,
