@@ -73,7 +73,7 @@ INSTANTIATE_TEST_SUITE_P(Errors, LackOfSpace, ::testing::Values(ENOSPC, EDQUOT),
 // Skipped for an ordinary user; tools/check takes a skipped test for a failed one.
 TEST(FileOnAFullFileSystem, AWriteThatFitsInPartFailsForLackOfSpace) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can mount a small file system";
-  for (const std::string options : {"?engine=uring", "?engine=threads"}) {
+  for (const std::string options : {"", "?engine=uring", "?engine=threads"}) {
     in_child([&] {
       const ScratchFolder folder;
       ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
