@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <span>
 
+#include "base/probes.h"
+
 namespace bulkhead::host {
 
 Result<bool> Commands::start_all(scsi::LogicalUnit& unit) {
@@ -42,6 +44,7 @@ Result<> Commands::start(const Submission& submission, scsi::LogicalUnit& unit) 
   command.direction = request.direction;
   command.replays = request.replays;
   ++under_way_;
+  BULKHEAD_PROBE3(command_started, command.slot, command.generation, command.cdb_copy[0]);
   unit.execute(command);
   return {};
 }
@@ -63,6 +66,7 @@ void Commands::answer(Running& command, const scsi::Reply& reply) noexcept {
   entry.scsi_status = reply.status;
   entry.sense_bytes = reply.sense_bytes;
   std::copy_n(reply.sense.begin(), reply.sense_bytes, entry.sense);
+  BULKHEAD_PROBE3(command_done, command.slot, command.generation, reply.status);
   command.busy = false;
   --under_way_;
   channel_.put(entry);

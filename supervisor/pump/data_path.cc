@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/probes.h"
 #include "supervisor/journal/persist.h"
 #include "supervisor/pump/completion_check.h"
 #include "supervisor/pump/guarded_copy.h"
@@ -139,6 +140,7 @@ bool DataPath::consume() {
     }
     no_room_ns_ = 0;
     ring_.take(*command, table_.segments_of(*index));
+    BULKHEAD_PROBE4(command_taken, this, command->id.value, command->cdb[0], command->data_bytes);
     if (log_enabled(Level::DebugScsi)) events_.took(table_.at(*index));
     if (!next_to_submit_) next_to_submit_ = *index;
   }
@@ -226,6 +228,7 @@ bool DataPath::submit(SlotIndex index) {
                      .arrived_ns = command.arrived_ns};
   std::copy(command.cdb.begin(), command.cdb.end(), slot.cdb);
   channel_->submit(index, slot);
+  BULKHEAD_PROBE4(command_given, this, command.id.value, index.value, progress.generation);
   return true;
 }
 
@@ -402,6 +405,7 @@ void DataPath::count(const InFlightCommand& command, std::uint8_t status, std::s
     stats_->errors[static_cast<std::size_t>(classify(status, sense))].add(1);
   }
   const std::uint64_t latency_us = (now_ns_ - std::min(now_ns_, command.arrived_ns)) / 1000;
+  BULKHEAD_PROBE4(command_answered, this, command.id.value, status, latency_us);
   stats_->latency.add(latency_us);
   stats_->latency_max_us.set(std::max(stats_->latency_max_us.get(), latency_us));
 }
