@@ -150,6 +150,9 @@ std::string show_view(const Device& device, std::uint64_t now_usec, const Screen
                    human_duration(value_of(device.latency_usec, "p99")),
                    human_duration(value_of(device.latency_usec, "p99.9")),
                    human_duration(value_of(device.latency_usec, "max"))));
+  line(text, "in the host",
+       fmt::format("p50 {}, p99 {}", human_duration(value_of(device.latency_usec, "host_p50")),
+                   human_duration(value_of(device.latency_usec, "host_p99"))));
   line(text, "Replayed",
        fmt::format("{}, given up as poison {}, as too old {}", device.replayed, device.poisoned,
                    device.expired));
@@ -178,7 +181,10 @@ std::string watch_view(const std::vector<Device>& before, const std::vector<Devi
                     {bandwidth_text(rate(then.bytes, device.bytes, "read", elapsed))},
                     {bandwidth_text(rate(then.bytes, device.bytes, "write", elapsed))},
                     {fmt::to_string(device.in_flight)},
+                    {human_duration(value_of(device.latency_usec, "p50"))},
                     {human_duration(value_of(device.latency_usec, "p99"))},
+                    {human_duration(value_of(device.latency_usec, "host_p50"))},
+                    {human_duration(value_of(device.latency_usec, "host_p99"))},
                     {fmt::to_string(errors), errors == 0 ? Color::None : Color::Red},
                     {fmt::to_string(device.restarts), device.restarts == 0 ? Color::None : Color::Yellow},
                     {device.state_reason}});
@@ -190,7 +196,10 @@ std::string watch_view(const std::vector<Device>& before, const std::vector<Devi
                        {"READ", Align::Right},
                        {"WRITTEN", Align::Right},
                        {"IN FLIGHT", Align::Right},
+                       {"P50", Align::Right},
                        {"P99", Align::Right},
+                       {"HOST P50", Align::Right},
+                       {"HOST P99", Align::Right},
                        {"ERRORS", Align::Right},
                        {"RESTARTS", Align::Right},
                        {"REASON"}},

@@ -50,7 +50,8 @@ TEST(ShowView, TellsEverything) {
   one.oldest_command_usec = 900;
   one.errors = {{"read", 1}, {"write", 0}};
   one.errors_by_sense = {{"medium error", 1}};
-  one.latency_usec = {{"p50", 80}, {"p99", 400}, {"p99.9", 900}, {"max", 5000}};
+  one.latency_usec = {{"p50", 80},   {"p99", 400},     {"p99.9", 900},
+                      {"max", 5000}, {"host_p50", 60}, {"host_p99", 300}};
   one.deaths = 2;
   one.watchdog_kills = 1;
   one.replayed = 5;
@@ -83,6 +84,7 @@ TEST(ShowView, TellsEverything) {
             "         Errors: read 1\n"
             "       by sense: medium error 1\n"
             "        Latency: p50 80 us, p99 400 us, p99.9 900 us, longest 5 ms\n"
+            "    in the host: p50 60 us, p99 300 us\n"
             "       Replayed: 5, given up as poison 1, as too old 3\n"
             "  Longest stall: 31 ms\n"
             "         Aborts: 3, resets 1, commands aborted 4\n"
@@ -95,12 +97,14 @@ TEST(WatchView, ShowsRatesBetweenTwoLooks) {
   now.commands["read"] += 24690;
   now.bytes["read"] += 24690ull * 4096;
   now.in_flight = 16;
-  now.latency_usec = {{"p99", 400}};
-  EXPECT_EQ(
-      watch_view({before}, {now}, 2'000'000, {}),
-      "DEVICE     STATE    READS/S  WRITES/S        READ  WRITTEN  IN FLIGHT     P99  ERRORS  RESTARTS  "
-      "REASON\n"
-      "user_1/d0  serving    12.3k         0  48.2 MiB/s    0 B/s         16  400 us       0         0\n");
+  now.latency_usec = {{"p50", 80}, {"p99", 400}, {"host_p50", 60}, {"host_p99", 300}};
+  EXPECT_EQ(watch_view({before}, {now}, 2'000'000, {}),
+            "DEVICE     STATE    READS/S  WRITES/S        READ  WRITTEN  IN FLIGHT    P50     P99  HOST P50  "
+            "HOST P99"
+            "  ERRORS  RESTARTS  REASON\n"
+            "user_1/d0  serving    12.3k         0  48.2 MiB/s    0 B/s         16  80 us  400 us     60 us  "
+            "  300 us"
+            "       0         0\n");
 }
 
 TEST(WatchView, HasNoRatesForANewDeviceNorAfterASupervisorsRestart) {

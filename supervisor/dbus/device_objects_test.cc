@@ -83,7 +83,8 @@ TEST_F(DeviceObjectsTest, EveryPropertyShowsItsFieldOfTheReport) {
       {"Aborts", "3"},
       {"Resets", "1"},
       {"AbortedCommands", "4"},
-      {"LatencyUsec", R"({"max": 5000, "p50": 80, "p90": 120, "p99": 400, "p99.9": 900})"},
+      {"LatencyUsec",
+       R"({"host_p50": 60, "host_p99": 300, "max": 5000, "p50": 80, "p90": 120, "p99": 400, "p99.9": 900})"},
       {"HandlerCounters", R"({"punched_bytes": 4096})"},
   };
   for (const auto& [property, value] : expected) EXPECT_EQ(get(property), value) << property;

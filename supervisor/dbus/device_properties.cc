@@ -23,7 +23,8 @@ Counts by_kind(const DeviceReport& report) {
 
 Counts latency(const DeviceReport& report) {
   const LatencySummary& us = report.latency;
-  return {{"p50", us.p50}, {"p90", us.p90}, {"p99", us.p99}, {"p99.9", us.p999}, {"max", us.max}};
+  return {{"p50", us.p50}, {"p90", us.p90},           {"p99", us.p99},          {"p99.9", us.p999},
+          {"max", us.max}, {"host_p50", us.host_p50}, {"host_p99", us.host_p99}};
 }
 const std::string& hba(const DeviceReport& report) {
   return report.key.hba;

@@ -65,7 +65,13 @@ DeviceReport Device::report() const {
   report.aborted_commands = stats_->aborted_commands.get();
   const std::uint64_t max = stats_->latency_max_us.get();
   auto quantile = [&](std::uint64_t per_mille) { return std::min(stats_->latency.quantile(per_mille), max); };
-  report.latency = {quantile(500), quantile(900), quantile(990), quantile(999), max};
+  report.latency = {quantile(500),
+                    quantile(900),
+                    quantile(990),
+                    quantile(999),
+                    max,
+                    std::min(stats_->host_latency.quantile(500), max),
+                    std::min(stats_->host_latency.quantile(990), max)};
   report.handler_counters.insert(counters_.begin(), counters_.end());
   return report;
 }

@@ -36,6 +36,7 @@ struct KindCounts {
 
 struct LatencySummary {  // microseconds from taking the command out of the ring to its answer
   std::uint64_t p50 = 0, p90 = 0, p99 = 0, p999 = 0, max = 0;
+  std::uint64_t host_p50 = 0, host_p99 = 0;  // of it, from giving the command to the host
 };
 
 struct DeviceReport {

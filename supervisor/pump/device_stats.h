@@ -99,6 +99,7 @@ struct DeviceStats {
   Counter aborted_commands;  // under way when either named them
   Counter latency_max_us;
   LatencyHistogram latency;
+  LatencyHistogram host_latency;  // of it, from giving the command to the host, of those that one had
 };
 
 }  // namespace bulkhead::supervisor

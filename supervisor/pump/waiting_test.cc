@@ -233,6 +233,23 @@ TEST_F(WaitingTest, ALookTellsWhatTheHostHasAndSinceWhenAReplayBeginsAnew) {
   EXPECT_GE(path.look().host_answered_ns, death);
 }
 
+TEST_F(WaitingTest, OnlyWhatAHostHadCountsAsTimeInTheHost) {
+  (void)write();
+  turn();
+  wait_a_moment();
+  path.set_wait_limits({.refuse = true});
+  EXPECT_GT(stats->latency.quantile(1000), 0u);
+  EXPECT_EQ(stats->host_latency.quantile(1000), 0u);
+  path.set_wait_limits({});
+  FakeHost& host = start_host();
+  (void)write();
+  turn();
+  wait_a_moment();
+  host.answer(*host.next());
+  turn();
+  EXPECT_GT(stats->host_latency.quantile(1000), 0u);
+}
+
 TEST_F(WaitingTest, ALookKnowsWhatMayTakeLong) {
   start_host();
   const std::array<std::uint8_t, 10> sanitize{0x48};

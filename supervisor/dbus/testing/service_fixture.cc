@@ -133,7 +133,7 @@ DeviceReport busy_device(const std::string& hba, const std::string& name) {
   report.aborts = 3;
   report.resets = 1;
   report.aborted_commands = 4;
-  report.latency = {80, 120, 400, 900, 5000};
+  report.latency = {80, 120, 400, 900, 5000, 60, 300};
   report.handler_counters = {{"punched_bytes", 4096}};
   return report;
 }
