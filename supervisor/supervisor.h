@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "supervisor/broker/image_claims.h"
 #include "supervisor/config/manifests.h"
 #include "supervisor/config/settings.h"
 #include "supervisor/configfs/blocking_pool.h"
@@ -72,6 +73,7 @@ class Supervisor final : private BusEvents {
   boost::asio::io_context io_{1};
   BlockingPool pool_;       // configfs, sysfs
   BlockingPool files_{64};  // backing files: storage may hang, and must not take configfs with it
+  ImageClaims images_;
   ObserverRelay relay_;
   DeviceManager manager_;
   BusService bus_;

@@ -24,9 +24,21 @@ class Counted {
   std::shared_ptr<std::atomic<unsigned>> count_;
 };
 
-Result<FileForHost> open_with_witness(const std::string& config, const FileAsked& asked) {
-  auto file = open_for_host(config, asked);
+// Whose claims count; nullptr: nobody's.
+struct Claimant {
+  ImageClaims* claims;
+  std::weak_ptr<const std::string> owner;
+};
+
+Result<FileForHost> open_with_witness(const std::string& config, const FileAsked& asked,
+                                      const FilePolicy& policy, const Claimant& claimant) {
+  auto file = open_for_host(config, asked, policy);
   if (!file) return std::unexpected(std::move(file.error()));
+  if (claimant.claims != nullptr && !config_asks_to_share(config)) {
+    auto taken = claimant.claims->take(claimant.owner, *file, asked.path,
+                                       asked.writable ? Access::Write : Access::Read);
+    if (!taken) return std::unexpected(std::move(taken.error()));
+  }
   if (!asked.writable) return FileForHost{std::move(*file), UniqueFd()};
   auto witness = open_witness(*file);
   if (!witness) return std::unexpected(std::move(witness.error()));
@@ -36,6 +48,7 @@ Result<FileForHost> open_with_witness(const std::string& config, const FileAsked
 }  // namespace
 
 boost::asio::awaitable<Result<FileForHost>> FileOpener::open(std::string config, FileAsked asked,
+                                                             FilePolicy policy,
                                                              std::chrono::milliseconds limit) {
   if (const unsigned running = running_->load(); running >= most_)
     co_return fail(
@@ -43,11 +56,19 @@ boost::asio::awaitable<Result<FileForHost>> FileOpener::open(std::string config,
         fmt::format("the storage does not answer: {} earlier attempts to open a file of this device still "
                     "hang; look after the disk or the network file system it is on",
                     running));
-  std::move_only_function<Result<FileForHost>()> job = [config = std::move(config), asked = std::move(asked),
-                                                        counted = Counted(running_)] {
-    return open_with_witness(config, asked);
-  };
+  std::move_only_function<Result<FileForHost>()> job =
+      [config = std::move(config), asked = std::move(asked), policy = std::move(policy),
+       claimant = Claimant{claims_, owner_},
+       counted = Counted(running_)] { return open_with_witness(config, asked, policy, claimant); };
   co_return co_await pool_.run<FileForHost>("open a file for a host", limit, std::move(job));
+}
+
+void FileOpener::claim(const std::string& config, const UniqueFd& image) {
+  if (claims_ != nullptr && owner_ && image && !config_asks_to_share(config)) claims_->restore(owner_, image);
+}
+
+ImageClaims::Owner FileOpener::begin_anew() {
+  return std::exchange(owner_, std::make_shared<const std::string>(*owner_));
 }
 
 }  // namespace bulkhead::supervisor

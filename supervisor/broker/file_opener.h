@@ -10,10 +10,12 @@
 #include <boost/asio/awaitable.hpp>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "base/error.h"
 #include "base/unique_fd.h"
 #include "supervisor/broker/file_broker.h"
+#include "supervisor/broker/image_claims.h"
 #include "supervisor/configfs/blocking_pool.h"
 
 namespace bulkhead::supervisor {
@@ -25,17 +27,34 @@ struct FileForHost {
 
 class FileOpener {
  public:
-  // `most`: calls that may run or hang at a time.
+  // `most`: calls that may run or hang at a time. `device`: the name under which it claims images.
+  FileOpener(BlockingPool& pool, unsigned most, ImageClaims& claims, std::string device)
+      : pool_(pool),
+        most_(most),
+        claims_(&claims),
+        owner_(std::make_shared<const std::string>(std::move(device))) {}
+  // For what only looks: claims nothing, and is not told of others' claims.
   FileOpener(BlockingPool& pool, unsigned most) : pool_(pool), most_(most) {}
 
-  // Errors: those of open_for_host(); TimedOut; Busy while as many earlier ones as allowed have not come
-  // back.
-  boost::asio::awaitable<Result<FileForHost>> open(std::string config, FileAsked asked,
+  // Errors: those of open_for_host(); Busy where another LUN has the image, unless the config string asks to
+  // share; TimedOut; Busy while as many earlier ones as allowed have not come back.
+  boost::asio::awaitable<Result<FileForHost>> open(std::string config, FileAsked asked, FilePolicy policy,
                                                    std::chrono::milliseconds limit);
+
+  // What a host that was adopted has open for writing; `image` leads to it. Never blocks.
+  void claim(const std::string& config, const UniqueFd& image);
+  // Another configuration begins. What the former one claimed is free as soon as the result is gone.
+  [[nodiscard]] ImageClaims::Owner begin_anew();
+  // It has failed, and the former one goes on.
+  void go_back(ImageClaims::Owner former) { owner_ = std::move(former); }
+  // The device is done with its images.
+  void let_go() { owner_.reset(); }
 
  private:
   BlockingPool& pool_;
   const unsigned most_;
+  ImageClaims* const claims_ = nullptr;
+  ImageClaims::Owner owner_;  // shared with nobody; hanging jobs only look
   const std::shared_ptr<std::atomic<unsigned>> running_ =
       std::make_shared<std::atomic<unsigned>>(0);  // with the jobs
 };

@@ -17,6 +17,7 @@
 namespace bulkhead::supervisor {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using namespace std::chrono_literals;
 
@@ -51,10 +52,15 @@ class FileOpenerTest : public ::testing::Test {
     freed_.notify_all();
   }
   Result<FileForHost> open(std::chrono::milliseconds limit, bool writable = false) {
+    return open_by(opener_, path_, limit, writable);
+  }
+  Result<FileForHost> open_by(FileOpener& opener, const std::string& config,
+                              std::chrono::milliseconds limit = 10s, bool writable = true) {
     Result<FileForHost> result;
     auto ask = [&]() -> boost::asio::awaitable<void> {
       FileAsked asked{.path = path_, .writable = writable};
-      result = co_await opener_.open(path_, std::move(asked), limit);
+      FilePolicy policy;
+      result = co_await opener.open(config, std::move(asked), std::move(policy), limit);
     };
     boost::asio::co_spawn(io_, ask, boost::asio::detached);
     io_.run();
@@ -68,7 +74,8 @@ class FileOpenerTest : public ::testing::Test {
   bool free_ = false;
   boost::asio::io_context io_;
   BlockingPool pool_{1};
-  FileOpener opener_{pool_, 2};
+  ImageClaims claims_;
+  FileOpener opener_{pool_, 2, claims_, "user_1/a"};
 };
 
 TEST_F(FileOpenerTest, OpensWhatTheConfigNames) {
@@ -83,6 +90,55 @@ TEST_F(FileOpenerTest, GivesAWitnessOfWhatMayBeWritten) {
   ASSERT_TRUE(opened.has_value());
   EXPECT_TRUE(opened->witness);
   EXPECT_FALSE(write_back_failed(opened->witness));
+}
+
+TEST_F(FileOpenerTest, AnotherLunsImageIsRefusedUnlessTheConfigAsksToShare) {
+  FileOpener other(pool_, 2, claims_, "user_2/b");
+  ASSERT_TRUE(open(10s, true).has_value());
+  const auto refused = open_by(other, path_);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().sys_errno, EBUSY);
+  EXPECT_THAT(refused.error().what,
+              AllOf(HasSubstr("user_1/a"), HasSubstr("user_2/b"), HasSubstr("lock=off")));
+  EXPECT_TRUE(open_by(other, path_ + "?lock=off").has_value());
+  EXPECT_TRUE(open(10s, true).has_value()) << "the next host of the LUN that has it";
+  opener_.let_go();
+  EXPECT_TRUE(open_by(other, path_).has_value());
+}
+
+TEST_F(FileOpenerTest, WhoSharesClaimsNothing) {
+  FileOpener other(pool_, 2, claims_, "user_2/b");
+  ASSERT_TRUE(open_by(opener_, path_ + "?lock=off").has_value());
+  EXPECT_TRUE(open_by(other, path_).has_value());
+}
+
+TEST_F(FileOpenerTest, NewConfigurationFreesTheImageOfTheFormerOnceItServes) {
+  FileOpener other(pool_, 2, claims_, "user_2/b");
+  ASSERT_TRUE(open(10s, true).has_value());
+  auto former = opener_.begin_anew();
+  EXPECT_FALSE(open_by(other, path_).has_value()) << "the new one may fail yet";
+  former.reset();
+  EXPECT_TRUE(open_by(other, path_).has_value());
+}
+
+TEST_F(FileOpenerTest, NewConfigurationThatFailsLeavesTheImageClaimed) {
+  FileOpener other(pool_, 2, claims_, "user_2/b");
+  ASSERT_TRUE(open(10s, true).has_value());
+  opener_.go_back(opener_.begin_anew());
+  EXPECT_FALSE(open_by(other, path_).has_value());
+}
+
+TEST_F(FileOpenerTest, ImageOfAnAdoptedHostIsClaimedByItsWitness) {
+  FileOpener other(pool_, 2, claims_, "user_2/b");
+  FileOpener before(pool_, 2);  // of the earlier supervisor
+  const auto adopted = open_by(before, path_);
+  ASSERT_TRUE(adopted.has_value());
+  opener_.claim(path_ + "?lock=off", adopted->witness);
+  EXPECT_TRUE(open_by(other, path_, 10s, false).has_value());
+  opener_.claim(path_, adopted->witness);
+  const auto refused = open_by(other, path_, 10s, false);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_THAT(refused.error().what, HasSubstr("user_1/a"));
 }
 
 TEST_F(FileOpenerTest, StorageThatHangsIsNotAskedAgainAndAgain) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <ranges>
 
 #include "base/printable.h"
@@ -57,6 +58,28 @@ std::string set_walls(std::optional<std::vector<std::string>>& to, std::string_v
   return {};
 }
 
+// "/srv:/var/lib/images". What can't be meant is left out, but the rest counts: a line with a mistake must
+// not open what it was to close.
+std::string set_folders(std::optional<std::vector<std::string>>& to, std::string_view key,
+                        std::string_view text) {
+  std::vector<std::string> folders;
+  std::string complaint;
+  for (const auto part : std::views::split(text, ':')) {
+    const std::string_view name(part.begin(), part.end());
+    if (name.starts_with('/')) {
+      std::string folder = std::filesystem::path(name).lexically_normal().string();
+      if (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
+      folders.push_back(std::move(folder));
+    } else if (!text.empty()) {
+      complaint =
+          fmt::format("{} wants absolute paths, separated by colons, not \"{}\": that one is left out", key,
+                      printable(name.substr(0, 60)));
+    }
+  }
+  to = std::move(folders);
+  return complaint;
+}
+
 template <class T>
 std::string set_word(std::optional<T>& to, std::string_view key, std::string_view text,
                      std::string_view first, T first_value, std::string_view second, T second_value) {
@@ -95,6 +118,12 @@ constexpr KeyRule kKeys[] = {
      }},
     {"required_walls", [](DeviceSettings& s, std::string_view key,
                           std::string_view text) { return set_walls(s.required_walls, key, text); }},
+    {"file_roots", [](DeviceSettings& s, std::string_view key,
+                      std::string_view text) { return set_folders(s.file_roots, key, text); }},
+    {"file_symlinks",
+     [](DeviceSettings& s, std::string_view key, std::string_view text) {
+       return set_word(s.file_symlinks, key, text, "follow", Symlinks::Follow, "refuse", Symlinks::Refuse);
+     }},
     {"host_cpu_weight", [](DeviceSettings& s, std::string_view key,
                            std::string_view text) { return set_number(s.cpu_weight, key, text, 1, 10000); }},
     {"host_io_weight", [](DeviceSettings& s, std::string_view key,
@@ -124,6 +153,8 @@ DeviceSettings DevicePolicies::of(std::string_view device) const {
   prefer(&DeviceSettings::io_weight);
   prefer(&DeviceSettings::busy_poll_usec);
   prefer(&DeviceSettings::required_walls);
+  prefer(&DeviceSettings::file_roots);
+  prefer(&DeviceSettings::file_symlinks);
   return settings;
 }
 

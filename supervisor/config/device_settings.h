@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "supervisor/config/config_file.h"
+#include "supervisor/model/file_policy.h"
 
 namespace bulkhead::supervisor {
 
@@ -31,6 +32,12 @@ struct DeviceSettings {
   std::optional<std::uint32_t> memory_mebibytes, processes, cpu_weight, io_weight;
   std::optional<std::uint32_t> busy_poll_usec;             // the same
   std::optional<std::vector<std::string>> required_walls;  // by their names in Sandbox
+  // Of the next file that is opened.
+  std::optional<std::vector<std::string>> file_roots;  // as in FilePolicy
+  std::optional<Symlinks> file_symlinks;
+  [[nodiscard]] FilePolicy file_policy() const {
+    return {.roots = file_roots, .symlinks = file_symlinks.value_or(Symlinks::Follow)};
+  }
   bool operator==(const DeviceSettings&) const = default;
 };
 

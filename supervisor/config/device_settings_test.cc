@@ -44,6 +44,23 @@ TEST(DevicePolicies, ASectionMayComeTwiceAndTheLaterLineWins) {
   EXPECT_EQ(policies.of("user_1/b"), DeviceSettings());
 }
 
+TEST(DevicePolicies, FoldersOfFilesAndWhatIsNoneOpensNothing) {
+  EXPECT_EQ(DevicePolicies().of("user_0/a").file_policy().roots, std::nullopt);
+  const auto policies = read(
+      "file_roots = \"/srv/:/var//lib/images\"\nfile_symlinks = refuse\n[user_1/open]\nfile_roots = /\n"
+      "[user_1/none]\nfile_roots = ''\n");
+  EXPECT_THAT(*policies.of("user_0/a").file_policy().roots, ElementsAre("/srv", "/var/lib/images"));
+  EXPECT_EQ(policies.of("user_0/a").file_policy().symlinks, Symlinks::Refuse);
+  EXPECT_THAT(*policies.of("user_1/open").file_policy().roots, ElementsAre("/"));
+  EXPECT_THAT(*policies.of("user_1/none").file_policy().roots, IsEmpty());
+
+  DevicePolicies mistaken;
+  EXPECT_THAT(mistaken.take(parse_config("file_roots = srv:/a").entries.at(0)),
+              HasSubstr("wants absolute paths, separated by colons, not \"srv\""));
+  EXPECT_THAT(*mistaken.of("").file_roots, ElementsAre("/a"));
+  EXPECT_THAT(complaint("file_symlinks = beneath"), HasSubstr("wants follow or refuse, not \"beneath\""));
+}
+
 TEST(DevicePolicies, BadValuesAreTold) {
   EXPECT_THAT(complaint("hang_warn_seconds = soon"), HasSubstr("wants a number of seconds, not \"soon\""));
   EXPECT_THAT(complaint("hang_warn_seconds = 7s"), HasSubstr("not \"7s\": ignored"));

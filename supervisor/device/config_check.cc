@@ -28,13 +28,18 @@ constexpr std::uint32_t kCheckUids = 1u << 20, kCheckUidCount = 1u << 10;
 // What a check host may ask of us: files its own string names, if root asked.
 class CheckOwner final : public HostSession::Owner {
  public:
-  CheckOwner(boost::asio::io_context& io, FileOpener& files, std::string config, bool may_open)
-      : files_(files), config_(std::move(config)), may_open_(may_open), end_(io) {}
+  CheckOwner(boost::asio::io_context& io, FileOpener& files, std::string config, FilePolicy policy,
+             bool may_open)
+      : files_(files),
+        config_(std::move(config)),
+        policy_(std::move(policy)),
+        may_open_(may_open),
+        end_(io) {}
 
   awaitable<Result<UniqueFd>> host_asks_file(FileAsked asked) override {
     if (!may_open_) co_return fail(Cause::Denied, EACCES, "only root may have files opened");
     asked.create_bytes = 0;  // a check changes nothing
-    auto opened = co_await files_.open(config_, std::move(asked), kOpenDeadline);
+    auto opened = co_await files_.open(config_, std::move(asked), policy_, kOpenDeadline);
     if (!opened) co_return std::unexpected(std::move(opened.error()));
     co_return std::move(opened->file);
   }
@@ -54,6 +59,7 @@ class CheckOwner final : public HostSession::Owner {
  private:
   FileOpener& files_;
   const std::string config_;
+  const FilePolicy policy_;
   const bool may_open_;
   Wake end_;
   std::string how_ = "it can't be killed";
@@ -81,7 +87,8 @@ awaitable<ConfigVerdict> ConfigChecks::check(DeviceHandler handler, std::string 
 
   const auto& limits = handler.manifest.limits();
   const bool may_open = rights == CallerRights::Root && handler.manifest.needs().files();
-  CheckOwner owner(context_.io, files_, config, may_open);
+  const DeviceSettings settings = context_.policies.of("");  // which device it is for is not known
+  CheckOwner owner(context_.io, files_, config, settings.file_policy(), may_open);
   last_uid_ = (last_uid_ + 1) % kCheckUidCount;
   const std::string group = fmt::format("check-{}", last_uid_);
   std::move_only_function<Result<Cgroups::Leaf>()> make = [&cgroups = context_.cgroups, group] {
@@ -94,7 +101,7 @@ awaitable<ConfigVerdict> ConfigChecks::check(DeviceHandler handler, std::string 
     const std::string& name;
     ~Group() { cgroups.remove_leaf(name); }
   } const removed{context_.cgroups, group};
-  const auto required = context_.policies.of("").required_walls.value_or(std::vector<std::string>());
+  const auto required = settings.required_walls.value_or(std::vector<std::string>());
   if (auto enough = require_group(leaf->walls, required); !enough)
     co_return ConfigVerdict{false, enough.error().what};
   const std::string& subtype = handler.manifest.subtype();

@@ -55,7 +55,7 @@ Device::Device(DeviceContext context, Pump& pump, UioDevice uio, DeviceHandler h
       label_(key_.text()),
       uio_(std::move(uio)),
       handler_(std::move(handler)),
-      files_(context.files, kFilesAtOnce),
+      files_(context.files, kFilesAtOnce, context.images, label_),
       keeper_(context.pool, context.store, uio_.minor.value, label_),
       wake_(context.io),
       idle_wake_(context.io),
@@ -392,6 +392,7 @@ awaitable<void> Device::take_down() {
   }
   const bool unanswered = co_await close_kernel_side();
   drop_host();
+  files_.let_go();
   context_.cgroups.remove_leaf(leaf_name());
   if (how == Leave::Stopped && unanswered) {
     // Nobody of ours can touch its data any more: the initiators get BUSY and retry.

@@ -55,6 +55,7 @@ struct DeviceContext {
   const DevicePolicies& policies;  // may change between two calls
   ServiceObserver& observer;
   const FdStore& store;
+  ImageClaims& images;  // of all devices
 };
 
 class DeviceRecord;

@@ -172,6 +172,7 @@ awaitable<Result<>> Device::adopt(KeptLun kept) {
 // The channel first, whatever became of the process: its last answers count.
 awaitable<void> Device::adopt_host(KeptLun kept, std::uint64_t question_id) {
   if (kept.has(KeptKind::Witness)) witness_ = kept.take(KeptKind::Witness);
+  files_.claim(handler_config(), witness_);
   std::unique_ptr<Channel> channel;
   const bool attached = journal_->cursors().host_link == HostLink::Attached;
   const bool whole = complete(kept);

@@ -151,6 +151,7 @@ awaitable<Result<>> Device::do_reconfigure(std::string dev_config) {
   auto restarted = co_await do_restart();
   if (!restarted) co_return restarted;
   const std::string state_before = unit_state_;
+  auto former_images = files_.begin_anew();
   auto up = co_await start_host();
   if (up) {
     serving_now();
@@ -159,6 +160,7 @@ awaitable<Result<>> Device::do_reconfigure(std::string dev_config) {
   log(Level::Error, log_fields(), fmt::format("the new configuration is refused: {}", up.error().what));
   uio_.name.dev_config = before;
   unit_state_ = state_before;
+  files_.go_back(std::move(former_images));
   if (host_) {
     if (!host_end_) host_->kill("is replaced");
     co_await host_gone(Wake::kNever);
@@ -174,7 +176,8 @@ awaitable<Result<UniqueFd>> Device::host_asks_file(FileAsked asked) {
     co_return fail(Cause::Denied, EACCES, "the handler's manifest does not say that it needs files");
   // A LUN that has had data must not come back empty because its file is not there.
   if (age_ == KernelDeviceAge::Used || ever_served_) asked.create_bytes = 0;
-  auto opened = co_await files_.open(handler_config(), std::move(asked), kOpenDeadline);
+  FilePolicy policy = context_.policies.of(label_).file_policy();
+  auto opened = co_await files_.open(handler_config(), std::move(asked), std::move(policy), kOpenDeadline);
   if (!opened) co_return std::unexpected(std::move(opened.error()));
   if (opened->witness) witness_ = std::move(opened->witness);
   co_return std::move(opened->file);

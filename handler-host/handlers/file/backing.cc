@@ -58,7 +58,9 @@ Error open_error(const Error& told, const FileConfig& config, std::uint64_t lun_
               fmt::format("{}: a part of the path before its last is no directory: check the path", path)};
     case ELOOP:
       return {Cause::BadInput, ELOOP,
-              fmt::format("{}: links that lead nowhere, or one of /proc: name the file itself", path)};
+              fmt::format("{}: links that lead nowhere, one of /proc, or one that file_symlinks in tcmu.conf "
+                          "refuses: name the file itself",
+                          path)};
     case ETXTBSY:
       return {
           Cause::Busy, ETXTBSY,

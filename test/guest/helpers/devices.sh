@@ -40,6 +40,7 @@ errno_name() {
     'Read-only file system') echo EROFS ;;
     'Is a directory') echo EISDIR ;;
     'Not a directory') echo ENOTDIR ;;
+    'Invalid cross-device link') echo EXDEV ;;
     'Too many levels of symbolic links') echo ELOOP ;;
     'No such process') echo ESRCH ;;
     'No such device') echo ENODEV ;;

@@ -6,6 +6,7 @@
 # run: once
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
+source /usr/lib/bulkhead-guest/helpers/settings.sh
 
 readonly HANDLERS_FOLDER=/usr/lib/tcmu-bulkhead/handlers
 readonly MIB=$((1 << 20))
@@ -68,6 +69,56 @@ files() {
   refused EINVAL 'is a socket' file//run/dbus/system_bus_socket
   # A link to a process' own file is no way around the broker.
   refused ELOOP '/proc/self/exe' file//proc/self/exe
+  refused EINVAL "/proc/version is one of the kernel's own" file//proc/version
+  refused EINVAL "/sys/kernel/notes is one of the kernel's own" file//sys/kernel/notes
+  refused_early "one of the kernel's own" 'file//proc/version?ro=on'
+}
+
+own_disks() {
+  say "== a disk that is a LUN of ours"
+  local place above disk
+  place=$(hand_device 1 own dev_config=file//scratch/good.img "dev_size=$((64 * MIB))")
+  expect_eq "$(enable_errno "$place")" 0 "enabling the LUN behind the disk"
+  disk=$(hand_loopback own)
+  above=$(hand_device 2 above "dev_config=file/$disk" "dev_size=$((64 * MIB))")
+  expect_eq "$(enable_errno "$above")" EINVAL "enabling a LUN on the disk"
+  wait_until 10 said "$disk is a LUN of TCMU itself.*what that LUN is made of" || die "the journal does not say so"
+  hand_remove "$above"
+  refused_early 'is a LUN of TCMU itself' "file/$disk?ro=on"
+  hand_unexport own
+  hand_remove "$place"
+}
+
+folders() {
+  say "== folders that tcmu.conf allows"
+  mkdir -p /scratch/allowed/deep
+  make_backing /scratch/allowed/a.img 64M
+  ln -s ../a.img /scratch/allowed/deep/inside.img
+  ln -s ../../good.img /scratch/allowed/deep/outside.img
+  ln -s /scratch/allowed/a.img /scratch/allowed/absolute.img
+  configure 'file_roots = "/mnt/none:/scratch/allowed"'
+  accepted file//scratch/allowed/a.img
+  accepted file//scratch/allowed/deep/inside.img
+  accepted 'file//scratch/allowed/made.img?create=on'
+  refused EXDEV '/scratch/good.img is in no folder.*file_roots.*/mnt/none:/scratch/allowed' file//scratch/good.img
+  refused_early 'is in no folder.*file_roots' file//scratch/good.img
+  refused EXDEV 'allowed/../good.img leads out' file//scratch/allowed/../good.img
+  refused EXDEV 'outside.img leads out' file//scratch/allowed/deep/outside.img
+  refused EXDEV 'absolute.img leads out' file//scratch/allowed/absolute.img
+  refused EXDEV 'none.img is in no folder' 'file//scratch/none.img?create=on'
+  [ ! -e /scratch/none.img ] || die "create=on makes a file where none may be"
+  configure 'file_roots = /scratch/allowed' 'file_symlinks = refuse'
+  refused ELOOP 'inside.img: .*file_symlinks' file//scratch/allowed/deep/inside.img
+  accepted file//scratch/allowed/a.img
+  # One device may be closed in more than the others.
+  configure '[user_1/closed]' "file_roots = ''"
+  local place
+  place=$(hand_device 1 closed dev_config=file//scratch/good.img "dev_size=$((64 * MIB))")
+  expect_eq "$(enable_errno "$place")" EXDEV "enabling a LUN that may open nothing"
+  hand_remove "$place"
+  accepted file//scratch/good.img
+  configure '# nothing'
+  accepted file//scratch/allowed/absolute.img
 }
 
 permissions() {
@@ -170,14 +221,32 @@ locks() {
   expect_eq "$(enable_errno "$first")" 0 "enabling the first LUN of a file"
   second=$(hand_device 2 second dev_config=file//scratch/good.img "dev_size=$((64 * MIB))")
   expect_eq "$(enable_errno "$second")" EBUSY "enabling the second LUN of a file"
-  wait_until 10 said '/scratch/good.img is in use by another LUN or program.*lock=off' || die "the journal does not say so"
+  wait_until 10 said '/scratch/good.img is wanted by user_2/second and open for writing by user_1/first: .*lock=off' || die "the journal does not say so"
   # By another name it is the same file.
   ln -s good.img /scratch/link.img
   third=$(hand_device 3 third dev_config=file//scratch/link.img "dev_size=$((64 * MIB))")
   expect_eq "$(enable_errno "$third")" EBUSY "enabling the same file through a link"
+  wait_until 10 said 'link.img is wanted by user_3/third and open for writing by user_1/first as /scratch/good.img' ||
+    die "the journal does not say so of the link"
+  # The next supervisor knows from the host that it goes on with; the next host of the LUN gets its image.
+  systemctl restart "$SUPERVISOR"
+  main=$(main_pid)
+  wait_state first serving
+  expect_eq "$(enable_errno "$second")" EBUSY "enabling the second LUN after a restart of the supervisor"
+  wait_until 10 said 'is wanted by user_2/second and open for writing by user_1/first: ' || die "the journal does not say so"
+  local host
+  host=$(property first HostPid)
+  kill -KILL "$host"
+  host_is_not() { [[ $(property first HostPid) != @(0|"$1") ]]; }
+  wait_until 30 host_is_not "$host" || die "no other host comes"
+  wait_state first serving
+  expect_eq "$(enable_errno "$third")" EBUSY "enabling the same file after its LUN got another host"
+  # Sharing is possible for those who ask.
+  printf '%s' 'dev_config=file//scratch/good.img?lock=off' >"$second/control"
+  expect_eq "$(enable_errno "$second")" 0 "enabling a second LUN that asks to share"
+  hand_remove "$second"
   expect_eq "$(property first State)" serving "state of the first LUN"
   [ "$(pgrep -cf '^tcmu-host: ')" = 1 ] || die "hosts of refused LUNs are left"
-  hand_remove "$second"
   hand_remove "$third"
   hand_remove "$first"
 }
@@ -221,7 +290,7 @@ make_backing /scratch/good.img 64M
 start_supervisor
 follow_journal
 main=$(main_pid)
-for part in files permissions sizes strings locks by_targetcli; do
+for part in files own_disks permissions folders sizes strings locks by_targetcli; do
   "$part"
   expect_nothing_left
 done
