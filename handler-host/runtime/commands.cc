@@ -36,7 +36,7 @@ Result<> Commands::start(const Submission& submission, scsi::LogicalUnit& unit) 
   command.generation = request.generation;
   command.arrived_ns = request.arrived_ns;
   command.busy = true;
-  std::ranges::copy(request.cdb, command.cdb_copy.begin());
+  std::copy_n(request.cdb, channel::kCdbBytes, command.cdb_copy.begin());
   command.cdb =
       std::span(command.cdb_copy).first(std::min<std::size_t>(request.cdb_bytes, channel::kCdbBytes));
   command.cdb_bytes = request.cdb_bytes;

@@ -15,6 +15,12 @@
 namespace bulkhead::handler {
 namespace {
 
+// Durable when it returns: flags are for the vectored form alone.
+ssize_t write_through(int fd, const Operation& operation) {
+  const iovec part{operation.at, operation.left};
+  return ::pwritev2(fd, &part, 1, static_cast<off_t>(operation.offset), RWF_DSYNC);
+}
+
 // The kernel's view, unflushed writes included: a dirty page over an extent that was allocated and never
 // written (ext4, XFS) or over one not allocated yet counts as data, and tmpfs looks at its pages. Such an
 // extent without dirty pages counts as a hole: it reads as zeroes. Moves the file offset, which nothing here
@@ -58,14 +64,15 @@ int fallocate_mode(Work work) {
 
 std::int64_t attempt(int fd, const Operation& operation) {
   const auto offset = static_cast<off_t>(operation.offset);
-  iovec part{operation.at, operation.left};
   std::int64_t result = 0;
   switch (operation.work) {
     case Work::Read:
-      result = ::preadv2(fd, &part, 1, offset, 0);
+      result = ::pread(fd, operation.at, operation.left, offset);
       break;
     case Work::Write:
-      result = ::pwritev2(fd, &part, 1, offset, operation.durability == Durability::Durable ? RWF_DSYNC : 0);
+      result = operation.durability == Durability::Durable
+                   ? write_through(fd, operation)
+                   : ::pwrite(fd, operation.at, operation.left, offset);
       break;
     case Work::Flush:
       result = ::fdatasync(fd);
