@@ -15,18 +15,20 @@ namespace {
 using std::chrono::seconds;
 
 constexpr std::int64_t kMostSeconds = 86'400;
+constexpr std::int64_t kMostToOpenOrClose = 600;  // as in manifests
 
 // Each sets its field, or says what is wrong with the value.
-std::string set_seconds(std::optional<seconds>& to, std::string_view key, std::string_view text) {
+std::string set_seconds(std::optional<seconds>& to, std::string_view key, std::string_view text,
+                        std::int64_t least = 0, std::int64_t most = kMostSeconds) {
   std::int64_t number = 0;
   const auto [stop, trouble] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (trouble != std::errc() || stop != text.data() + text.size())
     return fmt::format("{} wants a number of seconds, not \"{}\": ignored", key,
                        printable(text.substr(0, 60)));
-  const std::int64_t used = std::clamp(number, std::int64_t{0}, kMostSeconds);
+  const std::int64_t used = std::clamp(number, least, most);
   to = seconds(used);
   if (used == number) return {};
-  return fmt::format("{} is {}, not within 0 to {}: {} is used", key, number, kMostSeconds, used);
+  return fmt::format("{} is {}, not within {} to {}: {} is used", key, number, least, most, used);
 }
 
 std::string set_number(std::optional<std::uint32_t>& to, std::string_view key, std::string_view text,
@@ -103,6 +105,14 @@ constexpr KeyRule kKeys[] = {
      [](DeviceSettings& s, std::string_view key, std::string_view text) {
        return set_word(s.hang_dump, key, text, "on", true, "off", false);
      }},
+    {"open_seconds",
+     [](DeviceSettings& s, std::string_view key, std::string_view text) {
+       return set_seconds(s.open_limit, key, text, 1, kMostToOpenOrClose);
+     }},
+    {"close_seconds",
+     [](DeviceSettings& s, std::string_view key, std::string_view text) {
+       return set_seconds(s.close_limit, key, text, 1, kMostToOpenOrClose);
+     }},
     {"on_failure",
      [](DeviceSettings& s, std::string_view key, std::string_view text) {
        return set_word(s.on_failure, key, text, "hold", OnFailure::Hold, "error", OnFailure::Error);
@@ -146,6 +156,8 @@ DeviceSettings DevicePolicies::of(std::string_view device) const {
   prefer(&DeviceSettings::hang_warn);
   prefer(&DeviceSettings::hang_kill);
   prefer(&DeviceSettings::hang_dump);
+  prefer(&DeviceSettings::open_limit);
+  prefer(&DeviceSettings::close_limit);
   prefer(&DeviceSettings::on_failure);
   prefer(&DeviceSettings::memory_mebibytes);
   prefer(&DeviceSettings::processes);

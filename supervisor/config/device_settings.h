@@ -27,6 +27,8 @@ enum class OnFailure : std::uint8_t {
 struct DeviceSettings {
   std::optional<std::chrono::seconds> hang_warn, hang_kill;  // 0: never
   std::optional<bool> hang_dump;
+  // How long a host may take to open its back end, and to close it; instead of the manifest's.
+  std::optional<std::chrono::seconds> open_limit, close_limit;
   std::optional<OnFailure> on_failure;
   // Of the next host that is started. 0 of the first two: no limit.
   std::optional<std::uint32_t> memory_mebibytes, processes, cpu_weight, io_weight;

@@ -95,6 +95,14 @@ TEST(DevicePolicies, LimitsOfHosts) {
     EXPECT_THAT(complaint(bad), HasSubstr("wants names of walls")) << bad;
 }
 
+TEST(DevicePolicies, HowLongAHostMayTakeToOpenAndClose) {
+  const auto policies = read("open_seconds = 30\n[user_1/a]\nopen_seconds = 300\nclose_seconds = 60\n");
+  EXPECT_EQ(policies.of("user_0/x"), (DeviceSettings{.open_limit = 30s}));
+  EXPECT_EQ(policies.of("user_1/a"), (DeviceSettings{.open_limit = 300s, .close_limit = 60s}));
+  EXPECT_THAT(complaint("open_seconds = 0"), HasSubstr("not within 1 to 600: 1 is used"));
+  EXPECT_THAT(complaint("close_seconds = 601"), HasSubstr("600 is used"));
+}
+
 TEST(DevicePolicies, HowLongToLookForCommandsBeforeASleep) {
   const auto policies = read("busy_poll_usec = 50\n[user_1/a]\nbusy_poll_usec = 0\n");
   EXPECT_EQ(policies.of("user_0/x").busy_poll_usec, 50u);

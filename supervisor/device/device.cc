@@ -188,6 +188,15 @@ ChannelSize Device::channel_size() const {
   return {.slots = limits.commands(), .data_bytes = std::uint64_t{limits.data_mebibytes()} << 20};
 }
 
+seconds Device::open_limit() const {
+  return context_.policies.of(label_).open_limit.value_or(seconds(handler_.manifest.limits().open_seconds()));
+}
+
+seconds Device::close_limit() const {
+  return context_.policies.of(label_).close_limit.value_or(
+      seconds(handler_.manifest.limits().close_seconds()));
+}
+
 std::string Device::handler_config() const {
   const auto slash = uio_.name.dev_config.find('/');
   return slash == std::string::npos ? std::string() : uio_.name.dev_config.substr(slash + 1);
@@ -257,7 +266,7 @@ awaitable<Result<>> Device::introduce(control::Start start, HostEnds ends) {
   std::optional<HostEnds> given(std::move(ends));
   auto started = co_await host_->start(std::move(start), std::move(given), kHelloDeadline);
   if (!started) co_return started;
-  const seconds limit(handler_.manifest.limits().open_seconds());
+  const seconds limit = open_limit();
   auto opened = co_await host_->open(open_message(), limit);
   // It owes the failure from now on, and tells so in its unit_state.
   if (opened) writes_lost_ = false;
@@ -368,7 +377,7 @@ awaitable<void> Device::close_host() {
   }
   if (host_end_) co_return;
   if (idle_) {
-    const seconds limit(handler_.manifest.limits().close_seconds());
+    const seconds limit = close_limit();
     auto closed = co_await host_->close(limit);
     if (!closed) log(Level::Error, log_fields(), fmt::format("closing failed: {}", closed.error().what));
   } else {

@@ -181,6 +181,8 @@ class Device final : public std::enable_shared_from_this<Device>,
   void changed();
   [[nodiscard]] bool write_cache_is(bool on) const;
   [[nodiscard]] LogFields log_fields() const;
+  [[nodiscard]] std::chrono::seconds open_limit() const;  // of a host's open, resize and the like
+  [[nodiscard]] std::chrono::seconds close_limit() const;
   [[nodiscard]] std::string handler_config() const;  // dev_config after its subtype
   [[nodiscard]] ChannelSize channel_size() const;
   [[nodiscard]] std::uint32_t host_uid() const;

@@ -217,7 +217,7 @@ awaitable<void> Device::adopt_host(KeptLun kept, std::uint64_t question_id) {
 awaitable<void> Device::greet_adopted_host() {
   auto taken = co_await host_->take_over(kVersion, kTakeOverDeadline);
   if (taken && facts_.size_bytes != kernel_->facts.size.value) {
-    const seconds limit(handler_.manifest.limits().open_seconds());
+    const seconds limit = open_limit();
     taken = co_await host_->resize(kernel_->facts.size.value, limit);
   }
   if (!taken && host_ && !host_end_)

@@ -113,7 +113,7 @@ awaitable<Result<>> Device::do_resize(std::uint64_t size_bytes) {
     co_return fail(Cause::BadInput, EINVAL,
                    fmt::format("new size {} is not a multiple (above 0) of the block size {}", size_bytes,
                                kernel_->facts.block_bytes));
-  const seconds limit(handler_.manifest.limits().open_seconds());
+  const seconds limit = open_limit();
   auto resized = co_await host_->resize(size_bytes, limit);
   if (resized) {
     kernel_->facts.size = ByteCount{size_bytes};
@@ -125,7 +125,7 @@ awaitable<Result<>> Device::do_resize(std::uint64_t size_bytes) {
 
 awaitable<Result<>> Device::do_write_cache(bool on) {
   if (write_cache_is(on)) co_return Result<>();
-  const seconds limit(handler_.manifest.limits().open_seconds());
+  const seconds limit = open_limit();
   auto set = co_await host_->set_write_cache(on, limit);
   if (set) {
     kernel_->facts.write_cache = on;
