@@ -153,6 +153,8 @@ Outcome<json> Bus::send(const std::string& destination, const std::string& path,
   int r = sd_bus_message_new_method_call(bus_.get(), Out(call), destination.c_str(), path.c_str(),
                                          interface.c_str(), member.c_str());
   if (r >= 0) r = sd_bus_message_set_auto_start(call.get(), 0);
+  // Whoever types the command may be asked for a password by polkit, where it runs.
+  if (r >= 0) r = sd_bus_message_set_allow_interactive_authorization(call.get(), 1);
   if (r >= 0 && argument != nullptr) r = sd_bus_message_append(call.get(), "s", argument->c_str());
   if (r < 0) return std::unexpected(Failure{ExitCode::Failed, fmt::format("{}: {}", member, errno_text(-r))});
   auto usec = static_cast<std::uint64_t>(std::chrono::microseconds(deadline).count());

@@ -18,7 +18,7 @@ BusService::BusService(boost::asio::io_context& io, ServiceModel& model, BusEven
       loop_(io, options.address, *this),
       legacy_(loop_, model, options.forward_deadline),
       handler_manager_(loop_, *this),
-      devices_(loop_, model),
+      devices_(loop_, model, options.authorization_deadline),
       root_(loop_, devices_, std::move(options.version)) {}
 
 void BusService::start() {

@@ -24,6 +24,8 @@ struct BusOptions {
   // For an external handler's CheckConfig: below the 25 s after which its client gives up, with room for
   // a machine under load: a client that waits in vain never hears why.
   std::chrono::microseconds forward_deadline = std::chrono::seconds(20);
+  // For polkit, which may ask somebody for a password.
+  std::chrono::microseconds authorization_deadline = std::chrono::seconds(60);
 };
 
 // What becomes of the service's name. Called on the control thread, never from within the calls of

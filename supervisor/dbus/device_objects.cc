@@ -9,7 +9,6 @@
 
 #include "base/log.h"
 #include "proto/bus_names.h"
-#include "supervisor/dbus/ask.h"
 #include "supervisor/dbus/text.h"
 
 namespace bulkhead::supervisor {
@@ -119,21 +118,17 @@ void DeviceObjects::Object::operate(sd_bus_message* call, Operation operation) {
 
 boost::asio::awaitable<void> DeviceObjects::serve(Message call, DeviceKey key,
                                                   DeviceView::Operation operation) {
-  auto caller = uid_of_sender(loop_, call);
-  Result<uid_t> uid = co_await std::move(caller);
-  const char* member = sd_bus_message_get_member(call.get());
-  if (!uid || *uid != 0) {
-    sd_bus_reply_method_errorf(call.get(), SD_BUS_ERROR_ACCESS_DENIED, "%s of %s is for root only", member,
-                               utf8(key.text()).c_str());
-  } else {
+  auto authorized = authorization_.check(keep(call.get()), key.text());
+  Result<> outcome = co_await std::move(authorized);
+  if (outcome) {
     auto work = (model_.*operation)(key);
-    Result<> outcome = co_await std::move(work);
-    if (outcome)
-      sd_bus_reply_method_return(call.get(), "");
-    else
-      sd_bus_reply_method_errorf(call.get(), error_name(outcome.error().cause), "%s",
-                                 utf8(outcome.error().what).c_str());
+    outcome = co_await std::move(work);
   }
+  if (outcome)
+    sd_bus_reply_method_return(call.get(), "");
+  else
+    sd_bus_reply_method_errorf(call.get(), error_name(outcome.error().cause), "%s",
+                               utf8(outcome.error().what).c_str());
   loop_.flush_soon();
 }
 

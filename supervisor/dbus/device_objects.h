@@ -16,6 +16,7 @@
 
 #include "base/bus_handles.h"
 #include "base/error.h"
+#include "supervisor/dbus/authorization.h"
 #include "supervisor/dbus/bus_loop.h"
 #include "supervisor/dbus/device_properties.h"
 #include "supervisor/model/service_model.h"
@@ -25,7 +26,9 @@ namespace bulkhead::supervisor {
 // Threads: the control thread. Lifetime: as BusLoop; calls in progress refer to it.
 class DeviceObjects {
  public:
-  DeviceObjects(BusLoop& loop, ServiceModel& model) : loop_(loop), model_(model), timer_(loop.io()) {}
+  // `authorization_deadline`: see Authorization.
+  DeviceObjects(BusLoop& loop, ServiceModel& model, std::chrono::microseconds authorization_deadline)
+      : loop_(loop), model_(model), authorization_(loop, authorization_deadline), timer_(loop.io()) {}
 
   // Exports every device of the model on a new connection; the ObjectManager above them is there already.
   [[nodiscard]] Result<> attach();
@@ -72,6 +75,7 @@ class DeviceObjects {
 
   BusLoop& loop_;
   ServiceModel& model_;
+  Authorization authorization_;
   boost::asio::steady_timer timer_;
   bool timer_runs_ = false;
   std::chrono::steady_clock::time_point last_read_;

@@ -47,6 +47,11 @@ constexpr const char* kPermissivePolicy = R"(
   </policy>
 )";
 
+constexpr const char* kPolkitPolicy = R"(
+  <policy user="root"><allow own="org.freedesktop.PolicyKit1"/></policy>
+  <policy context="default"><allow send_destination="org.freedesktop.PolicyKit1"/></policy>
+)";
+
 std::string policy_text(BusPolicy policy) {
   std::filesystem::path installed = std::filesystem::absolute("dbus-policy/org.kernel.TCMUService1.conf");
   switch (policy) {
@@ -54,6 +59,8 @@ std::string policy_text(BusPolicy policy) {
       if (!std::filesystem::exists(installed))
         throw std::runtime_error("no policy file at " + installed.string());
       return fmt::format("{}<include>{}</include>", kDefaultPolicy, installed.string());
+    case BusPolicy::WithPolkit:
+      return policy_text(BusPolicy::Installed) + kPolkitPolicy;
     case BusPolicy::Permissive:
       return kPermissivePolicy;
     case BusPolicy::Default:

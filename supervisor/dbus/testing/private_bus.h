@@ -10,6 +10,7 @@ namespace bulkhead::supervisor {
 
 enum class BusPolicy {
   Installed,   // Debian's default policy and dbus-policy/org.kernel.TCMUService1.conf
+  WithPolkit,  // and what polkit's own file allows: root owns its name here, and everybody may ask it
   Permissive,  // everybody may everything: what a left-over tcmu-runner.conf comes near to
   Default,     // Debian's default policy alone: ours is not installed
 };

@@ -36,10 +36,14 @@ boost::asio::awaitable<Result<>> FakeModel::note(std::string what, DeviceKey key
   co_return operation_outcome;
 }
 
-ServiceFixture::ServiceFixture(const std::string& address, std::chrono::microseconds forward_deadline)
+ServiceFixture::ServiceFixture(const std::string& address, std::chrono::microseconds forward_deadline,
+                               std::chrono::microseconds authorization_deadline)
     : work_(boost::asio::make_work_guard(io_)),
       service_(io_, model, *this,
-               {.address = address, .version = "1.2.3", .forward_deadline = forward_deadline}) {}
+               {.address = address,
+                .version = "1.2.3",
+                .forward_deadline = forward_deadline,
+                .authorization_deadline = authorization_deadline}) {}
 
 ServiceFixture::~ServiceFixture() {
   if (!thread_.joinable()) return;

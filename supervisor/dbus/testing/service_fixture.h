@@ -42,7 +42,8 @@ class FakeModel final : public ServiceModel {
 class ServiceFixture : private BusEvents {
  public:
   explicit ServiceFixture(const std::string& address,
-                          std::chrono::microseconds forward_deadline = std::chrono::seconds(24));
+                          std::chrono::microseconds forward_deadline = std::chrono::seconds(24),
+                          std::chrono::microseconds authorization_deadline = std::chrono::seconds(60));
   ~ServiceFixture() override;
 
   void start();  // to be called once the model is filled
