@@ -1,7 +1,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <linux/ioprio.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -47,7 +46,9 @@ int be_nicer(const Targets&) {
   return refusal(::setpriority(PRIO_PROCESS, 0, -10));
 }
 int read_first(const Targets&) {
-  return refusal(::syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_RT, 0)));
+  // linux/ioprio.h of newer packages is no C++: it calls a parameter "class".
+  constexpr int kOfProcess = 1, kRealtimeClass = 1 << 13;
+  return refusal(::syscall(SYS_ioprio_set, kOfProcess, 0, kRealtimeClass));
 }
 int raise_limit(const Targets&) {
   const rlimit most{50, 50};
