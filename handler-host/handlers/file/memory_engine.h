@@ -3,7 +3,7 @@
 //
 // io_uring can't do these at once: a file on tmpfs takes no "but don't wait", so each one goes to a worker
 // thread of the kernel, which costs two switches between threads for a copy of a microsecond. They wait for
-// no device (but for one that was swapped out). What takes longer than such a hand-over is left to the other
+// no device (but for one that was swapped out). What takes several times a hand-over is left to the other
 // engine, which can have several copied at once; and after so many bytes the answers made are let out first.
 #pragma once
 
