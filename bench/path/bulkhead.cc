@@ -81,7 +81,8 @@ Result<> serve_by_bulkhead(const DaemonEnds& ends) {
                 .host_uid = job.host_uid,
                 .subtype = "file",
                 .config = job.file + "?" + job.options,
-                .bytes = job.file_bytes};
+                .bytes = job.file_bytes,
+                .busy_poll = job.busy_poll};
   if (auto served = serve(std::move(busy), 0); !served) return served;
   for (unsigned i = 0; i < job.idle_luns; ++i) {
     kernels.push_back(std::make_unique<IdleLun>());

@@ -111,6 +111,7 @@ int run(int argc, char** argv) {
   job.host_program = built("handler-host/tcmu-handler-host");
   job.handler_folder = built("handler-host/handlers");
   double seconds = 1;
+  unsigned busy_poll_usec = 0;
   std::string json;
   CLI::App app(
       "What a command costs from the ring to the file and back, beside the floor and a hand-over through two "
@@ -123,6 +124,8 @@ int run(int argc, char** argv) {
   app.add_option("--rounds", job.rounds, "of each contender, interleaved")->check(CLI::Range(1, 1000));
   app.add_option("--idle-luns", job.idle_luns, "LUNs without load beside the one with it")
       ->check(CLI::Range(0, 1000));
+  app.add_option("--busy-poll-usec", busy_poll_usec, "of Bulkhead: as in tcmu.conf")
+      ->check(CLI::Range(0, 10'000));
   app.add_option("--workers", job.workers, "threads of the hand-over that execute")->check(CLI::Range(1, 64));
   app.add_option("--file", job.file, "is made, and removed at the end; on a tmpfs");
   app.add_option("--options", job.options, "of Bulkhead's handler file, as behind the ? of a config string");
@@ -139,6 +142,7 @@ int run(int argc, char** argv) {
     return 2;
   }
   job.round = std::chrono::milliseconds(static_cast<long>(seconds * 1000));
+  job.busy_poll = std::chrono::microseconds(busy_poll_usec);
   allow_many_files();
   const auto contenders = measure(job);
   std::filesystem::remove(job.file);

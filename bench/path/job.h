@@ -15,9 +15,10 @@ struct Job {
   std::string file = "/dev/shm/bulkhead-command-path";
   std::chrono::milliseconds round{1000};
   unsigned rounds = 5;
-  std::string options = "direct=off";  // of handler file
-  unsigned idle_luns = 0;  // beside the one at work, each with a host of its own
-  unsigned workers = 1;    // of the two-thread hand-over; 1 is what tcmu-runner's file handlers ask for
+  std::string options = "direct=off";      // of handler file
+  std::chrono::microseconds busy_poll{0};  // of Bulkhead: busy_poll_usec in tcmu.conf
+  unsigned idle_luns = 0;                  // beside the one at work, each with a host of its own
+  unsigned workers = 1;  // of the two-thread hand-over; 1 is what tcmu-runner's file handlers ask for
   std::string host_program;
   std::string handler_folder;
   std::uint32_t host_uid = 0;  // above 0: hosts close themselves in, as in service

@@ -91,6 +91,7 @@ json to_json(const Job& job, std::span<const Contender> contenders) {
               {"rounds", job.rounds},
               {"round_seconds", static_cast<double>(job.round.count()) / 1000},
               {"idle_luns", job.idle_luns},
+              {"busy_poll_usec", job.busy_poll.count()},
               {"workers", job.workers},
               {"options", job.options},
               {"host_uid", job.host_uid}};
@@ -99,6 +100,7 @@ json to_json(const Job& job, std::span<const Contender> contenders) {
     json of{{"name", contender.name}};
     for (const Measure& measure : measures()) {
       std::vector<double> values;
+      values.reserve(contender.rounds.size());
       for (std::size_t i = 0; i < contender.rounds.size(); ++i)
         values.push_back(measure.of(floor.rounds[i], contender.rounds[i]));
       of[measure.name] = summary(std::move(values));

@@ -90,7 +90,7 @@ Result<> ServedLun::start_host(boost::asio::io_context& io) {
       .visible_name = fmt::format("tcmu-host: {}/bench", parts_.subtype),
       .uid = parts_.host_uid,
       .sandbox = {"--library-dir=" + std::filesystem::path(parts_.library).parent_path().string(),
-                  "--threads"}};
+                  "--threads", fmt::format("--busy-poll-usec={}", parts_.busy_poll.count())}};
   auto session = HostSession::launch(io, command, "bench", *this);
   if (!session) return std::unexpected(std::move(session.error()));
   session_ = std::move(*session);
@@ -119,6 +119,7 @@ Result<> ServedLun::put_on_pump(std::unique_ptr<Channel> channel) {
     done = pump_.add(*this);
     if (!done) return;
     path_.attach(std::move(channel));
+    path_.set_busy_poll(parts_.busy_poll);
     done = pump_.watch_channel(*this);
   });
   on_pump_ = done.has_value();
@@ -136,7 +137,7 @@ void ServedLun::host_ended(const std::string& how) {
 }
 
 boost::asio::awaitable<Result<UniqueFd>> ServedLun::host_asks_file(FileAsked asked) {
-  co_return supervisor::open_for_host(parts_.config, asked);
+  co_return supervisor::open_for_host(parts_.config, asked, {});
 }
 
 boost::asio::awaitable<Result<control::Identity>> ServedLun::host_asks_identity() {

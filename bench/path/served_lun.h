@@ -30,6 +30,7 @@ struct LunParts {
   std::string subtype;
   std::string config;
   std::uint64_t bytes;
+  std::chrono::microseconds busy_poll{0};
 };
 
 class ServedLun final : public supervisor::PumpClient,

@@ -164,6 +164,7 @@ Result<> TwoThreads::serve(const DaemonEnds& ends) {
   if (!file) return fail_errno(errno, fmt::format("open {}", ends.job.file));
   TwoThreads daemon(ends, std::move(file), *region, *ring);
   std::vector<std::jthread> workers;
+  workers.reserve(ends.job.workers);
   for (unsigned i = 0; i < ends.job.workers; ++i)
     workers.emplace_back([&daemon](const std::stop_token& stop) { daemon.work(stop); });
   ends.ready({});
