@@ -187,7 +187,7 @@ int run(std::uint32_t commands) {
 }  // namespace bulkhead::bench
 
 int main(int argc, char** argv) {
-  const long commands = argc > 1 ? std::atol(argv[1]) : 0;
+  const long commands = argc > 1 ? std::strtol(argv[1], nullptr, 10) : 0;
   if (commands <= 0) {
     fmt::print(stderr, "usage: read_path COMMANDS\n");
     return 2;
