@@ -108,6 +108,7 @@ void allow_many_files() {
 
 int run(int argc, char** argv) {
   Job job;
+  job.file = fmt::format("/dev/shm/bulkhead-command-path-{}", ::getpid());
   job.host_program = built("handler-host/tcmu-handler-host");
   job.handler_folder = built("handler-host/handlers");
   double seconds = 1;

@@ -12,7 +12,7 @@ struct Job {
   std::uint32_t depth = 1;           // commands under way at once
   unsigned write_percent = 0;        // of the commands; the rest are reads
   std::uint64_t file_bytes = 256ull << 20;
-  std::string file = "/dev/shm/bulkhead-command-path";
+  std::string file;  // on a tmpfs; nobody else's
   std::chrono::milliseconds round{1000};
   unsigned rounds = 5;
   std::string options = "direct=off";      // of handler file
