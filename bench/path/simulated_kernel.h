@@ -1,10 +1,10 @@
 // The kernel's side of a LUN, and the initiator above it: a ring in memory that it shares with a daemon in
 // another process, and the two notifications between them at what they cost.
 //
-// Towards the daemon: a pipe in the uio device's place that never holds more than one event, since a uio device
-// remembers that there were events, not how many. From the daemon: an eventfd; the real kernel walks the
-// ring within the daemon's write() and wakes the initiator, here the write wakes this process.
-// Threads: one.
+// Towards the daemon: a pipe in the uio device's place that never holds more than one event, since a uio
+// device remembers that there were events, not how many. From the daemon: an eventfd; the real kernel walks
+// the ring within the daemon's write() and wakes the initiator, here the write wakes this process. Threads:
+// one.
 #pragma once
 
 #include <chrono>

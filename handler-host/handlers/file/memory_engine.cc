@@ -16,6 +16,8 @@ constexpr std::uint64_t kLargest = 128 * 1024;
 constexpr std::uint64_t kMostAtOnce = 128 * 1024;
 
 bool is_short(const Operation& operation) {
+  // There is nothing to be written back.
+  if (operation.work == Work::Flush) return true;
   return (operation.work == Work::Read || operation.work == Work::Write) && operation.left <= kLargest;
 }
 

@@ -1,5 +1,5 @@
-// Reads and writes of a file that lies in memory (tmpfs), made on the loop thread itself; everything else by
-// another engine.
+// Reads, writes and flushes of a file that lies in memory (tmpfs), made on the loop thread itself; everything
+// else by another engine.
 //
 // io_uring can't do these at once: a file on tmpfs takes no "but don't wait", so each one goes to a worker
 // thread of the kernel, which costs two switches between threads for a copy of a microsecond. They wait for
