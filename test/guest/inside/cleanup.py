@@ -51,8 +51,6 @@ def clean_up(before: State, say: Callable[[str], None]) -> None:
         left = kill_leftovers(30)
         if left:
             raise Stuck("processes that do not die: " + "; ".join(left))
-    # A scenario that held udev's queue and failed: whatever makes a device waits for it, without a deadline.
-    _run(["udevadm", "control", "--start-exec-queue"], 60)
     _unmount(before.mounts)
     _log_out_of_iscsi()
     _clear_targets(say)

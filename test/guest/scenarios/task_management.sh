@@ -42,16 +42,19 @@ abort_of_one_that_waits() {
   works "$stuck"
 }
 
+# By the SCSI generic node: whoever closes a disk that was open for writing has udev read its partitions anew, and that
+# read, behind all the writes, keeps everybody else from opening the disk.
 reset_of_the_unit() {
-  local writers=() i
+  local writers=() generic i
+  generic=/dev/$(ls "/sys/block/${slow##*/}/device/scsi_generic")
   # A second each, one behind the other: this many last until the reset is there, on a busy machine too, and
   # none waits as long as the kernel allows a command of TCMU (30 s).
   for ((i = 0; i < 25; i++)); do
-    { write_block "$slow" 60 || true; } & # what becomes of it is the initiator's affair
+    { write_block "$generic" 60 || true; } & # what becomes of it is the initiator's affair
     writers+=("$!")
   done
   wait_until 60 in_flight_at_least slow 8
-  within 60 sg_reset -d "$slow" || die "the reset failed"
+  within 60 sg_reset -d "$generic" || die "the reset failed"
   property_over slow Resets 0 || die "no reset was counted"
   for i in "${writers[@]}"; do wait "$i"; done
   wait_until 60 property_is slow InFlight 0
@@ -86,9 +89,7 @@ create_lun null slow 16M '/?delay_us=1000000'
 slow=$(loopback_lun slow)
 expect_eq "$(cat "$(device_of slow)/attrib/tmr_notification")" 1 "tmr_notification"
 wait_until 60 property_is slow InFlight 0
-udevadm control --stop-exec-queue # it reads a disk anew that was open for writing, here for a minute
 reset_of_the_unit
-udevadm control --start-exec-queue
 delete_lun slow
 
 create_lun null stuck 16M '/?hang_after=100'
