@@ -46,10 +46,11 @@ std::vector<std::string> Device::host_arguments() const {
   return arguments;
 }
 
-// With one processor a thread that looks for work takes it from the one that has some.
+// On a small machine a thread that looks for work takes the processor from one that has some.
 std::chrono::microseconds Device::busy_poll() const {
   constexpr std::uint32_t kBusyPollUsec = 50;
-  const std::uint32_t usual = ::sysconf(_SC_NPROCESSORS_ONLN) > 1 ? kBusyPollUsec : 0;
+  constexpr long kManyProcessors = 4;
+  const std::uint32_t usual = ::sysconf(_SC_NPROCESSORS_ONLN) >= kManyProcessors ? kBusyPollUsec : 0;
   return std::chrono::microseconds(context_.policies.of(label_).busy_poll_usec.value_or(usual));
 }
 
