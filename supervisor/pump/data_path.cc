@@ -52,7 +52,7 @@ bool DataPath::work() {
   journal_->cursors().last_turn_ns = now_ns_;
   if (channel_) channel_->wake();
   const bool more_answers = reap();
-  seen_head_ = ring_.head();
+  if (!broken_) seen_head_ = ring_.head();
   const bool more_commands = consume();
   submit_waiting();
   if (limits_.refuse && !channel_) end_waits();
