@@ -17,7 +17,7 @@ from .kernel import Kernel
 # What the guest's kernel is told. Patience for a slow, shared machine: an emulated CPU that is not scheduled for half a
 # minute is no stall of the guest's making. Warnings go to the console (loglevel), so they are seen even if the guest dies.
 KERNEL_ARGUMENTS = (
-    "console=ttyS0 loglevel=5 log_buf_len=8M mitigations=off net.ifnames=0 systemd.show_status=0 apparmor=0 selinux=0 audit=0 "
+    "console=ttyS0 loglevel=5 log_buf_len=8M mitigations=off net.ifnames=0 systemd.show_status=0 apparmor=0 selinux=0 "
     "sysrq_always_enabled=1 rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60 random.trust_cpu=1 systemd.log_color=0 "
     # A panic ends in a standstill that the console shows, not in a reboot that looks like a scenario's own.
     "panic=0"
@@ -36,6 +36,7 @@ class Hardware:
     cpus: int
     memory_mib: int
     scratch: str  # size of the extra disk, "0" for none
+    audit: bool = False  # whether the kernel audits as on an administrator's machine; else it does not, which saves time
 
 
 class Machine:
@@ -67,7 +68,7 @@ class Machine:
             command += ["-chardev", f"socket,id=console,fd={serial.fileno()},logfile={_escaped(console)}",
                         "-serial", "chardev:console",
                         "-chardev", f"socket,id=control,fd={control.fileno()}", "-mon", "chardev=control,mode=control"]
-        command += ["-append", KERNEL_ARGUMENTS]
+        command += ["-append", KERNEL_ARGUMENTS + ("" if hardware.audit else " audit=0")]
         self._process = subprocess.Popen(
             command, stdin=None if console is None else subprocess.DEVNULL,
             stdout=None if console is None else self._qemu_log.open("wb"), stderr=None if console is None else subprocess.STDOUT,

@@ -44,6 +44,6 @@ def boots(scenarios: list[Scenario], defaults: Defaults) -> list[Boot]:
 def _setup(scenario: Scenario, defaults: Defaults) -> Setup:
     usual = defaults.hardware
     hardware = Hardware(cpus=scenario.cpus or usual.cpus, memory_mib=scenario.memory_mib or usual.memory_mib,
-                        scratch=scenario.scratch or usual.scratch)
+                        scratch=scenario.scratch or usual.scratch, audit=scenario.audit or usual.audit)
     return Setup(hardware, tuple(sorted({*defaults.packages, *scenario.packages})), scenario.peer or defaults.peer,
                  scenario.tree)

@@ -14,7 +14,7 @@ from .failure import Failure
 from .paths import MISBEHAVING, SCENARIOS
 
 _SETTING = re.compile(r"^# ([a-z][a-z-]*): +(\S.*)$")
-_SETTINGS = ["boot", "kernels", "timeout", "expect-kernel", "cpus", "memory", "scratch", "packages", "peer", "install", "run", "verdict"]
+_SETTINGS = ["boot", "kernels", "timeout", "expect-kernel", "cpus", "memory", "scratch", "packages", "peer", "install", "audit", "run", "verdict"]
 _SIZE = re.compile(r"^(0|[1-9][0-9]*[MG])$")
 
 
@@ -34,6 +34,7 @@ class Scenario:
     scratch: str | None = None                                # "scratch: 4G"
     packages: list[str] = field(default_factory=list)         # "packages: multipath-tools", more Debian packages
     peer: str | None = None                                   # "peer: tcmu-runner"
+    audit: bool = False                                       # "audit: on"
     tree: bool = True                                         # "install: no", what --install names stays away
     verdict: tuple[str, str] | None = None                    # "verdict: fail -- REGEX", in misbehave/ only
 
@@ -106,6 +107,8 @@ def _apply(scenario: Scenario, key: str, value: str) -> None:
             scenario.packages = value.split()
         case "peer":
             scenario.peer = _one_of(value, ["tcmu-runner"])
+        case "audit":
+            scenario.audit = _one_of(value, ["on"]) == "on"
         case "install":
             scenario.tree = _one_of(value, ["no"]) != "no"
         case "verdict" if scenario.file.parent == MISBEHAVING:
