@@ -37,6 +37,7 @@ struct Attempt {
 [[nodiscard]] std::span<const Attempt> attempts_on_kernel();
 [[nodiscard]] std::span<const Attempt> attempts_on_identity();
 [[nodiscard]] std::span<const Attempt> attempts_on_limits();
+[[nodiscard]] std::span<const Attempt> attempts_on_ring();
 // Only in the host of a LUN, and proven otherwise: see channel.cc.
 [[nodiscard]] std::span<const Attempt> attempts_on_channel();
 

@@ -52,6 +52,11 @@ constexpr Namespace kNamespaces[] = {
 // NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp)
 extern "C" {
 
+// For walls that stand in a handler (own_ring.cc), which is loaded when there is no such file any more.
+bool tcmu_wall_left_out(const char* wall) {
+  return without(wall);
+}
+
 int __real_unshare(int flags);
 int __wrap_unshare(int flags) {
   for (const Namespace& one : kNamespaces)

@@ -132,6 +132,11 @@ int make_ring(const Targets&) {
   io_uring_params parameters{};
   return descriptor_of(SYS_io_uring_setup, 4U, &parameters);
 }
+int make_polling_ring(const Targets&) {  // with a kernel thread that looks at it
+  io_uring_params parameters{};
+  parameters.flags = IORING_SETUP_SQPOLL;
+  return descriptor_of(SYS_io_uring_setup, 4U, &parameters);
+}
 int add_key(const Targets&) {
   return refusal(::syscall(SYS_add_key, "user", "escape", "x", 1UL, KEY_SPEC_PROCESS_KEYRING));
 }
@@ -219,6 +224,7 @@ constexpr Attempt kAttempts[] = {
     {"watch_processor", "perf_event_open of a whole processor", kPrivileged, watch_processor},
     {"handle_faults", "userfaultfd", kPrivileged, handle_faults},
     {"make_ring", "io_uring_setup", "seccomp", make_ring},
+    {"make_polling_ring", "io_uring_setup with a thread of the kernel's", "seccomp", make_polling_ring},
     {"add_key", "add_key", "seccomp unit", add_key},
     {"join_keyring", "keyctl: a session keyring of its own", "seccomp unit", join_keyring},
     {"read_kernel_log", "syslog: read the kernel's log", kPrivileged, read_kernel_log},

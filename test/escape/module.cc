@@ -20,6 +20,7 @@
 
 #include "handler-host/api/handler.h"
 #include "test/escape/attempts.h"
+#include "test/escape/own_ring.h"
 #include "test/zero_disk/zero_disk.h"
 
 namespace bulkhead::test {
@@ -48,7 +49,7 @@ std::vector<Attempt> all_attempts() {
   std::vector<Attempt> all;
   for (const auto& some :
        {attempts_on_files(), attempts_on_processes(), attempts_on_sockets(), attempts_on_kernel(),
-        attempts_on_identity(), attempts_on_limits(), attempts_on_channel()})
+        attempts_on_identity(), attempts_on_limits(), attempts_on_ring(), attempts_on_channel()})
     all.insert(all.end(), some.begin(), some.end());
   return all;
 }
@@ -150,6 +151,8 @@ class Escaper final : public ZeroDisk {
 Result<std::unique_ptr<Device>> open(Services& services, const OpenRequest& request) {
   auto orders = services.open_file({.path = request.config, .writable = true});
   if (!orders) return std::unexpected(std::move(orders.error()));
+  // As handler `file` does, and as nobody can any more when there are commands.
+  if (own_ring(orders->get()) == nullptr) services.log(LogLevel::Warning, "escape: no io_uring to be had");
   return std::make_unique<Escaper>(std::move(*orders), request.size);
 }
 

@@ -3,8 +3,10 @@
 
 escape.py shipped TARGETS RESULTS      each attempt in a host of its own, of the program that is installed
 escape.py round NAME TARGETS RESULTS   all of them, in hosts without a system call filter, as NAME
-escape.py lun NAME ATTEMPT ORDERS LAST_EXIT RESULTS
+escape.py lun NAME ATTEMPTS ORDERS LAST_EXIT RESULTS
                                        what a LUN's host has written below its orders, or how it ended
+escape.py of-ring RESULTS              which attempts go by the ring that only a LUN's host has: one line of those that no
+                                       filter stops, and the others one a line
 escape.py verdict RESULTS TABLE        prints the table; status 1 if anything is not as test/escape/*.cc says
 escape.py listen PORT                  what there is to connect to, until it is ended
 
@@ -22,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 FOLDER = "/scratch/escape"
 AT_ONCE = 3  # the supervisor takes four checks at once
-PARTS = 3    # a check may take 20 s
+PARTS = 4    # a check may take 20 s
 # Succeeds nowhere, not even for root without any wall; the attempt tells that from a refusal. Not counted.
 NEVER = {"open_ring": "the kernel lets each be opened once, and the supervisor has it"}
 # Walls that mean nothing without another one: the round that has both, and the one that has the other alone.
@@ -89,7 +91,8 @@ def of_one(attempt: Attempt, targets: str) -> str:
 
 
 def in_checks(attempt: Attempt) -> bool:
-    return not set(attempt.walls) <= {"memory-limit", *NOT_TO_LEAVE_OUT}
+    # The ring is made before the last filter, which a check does not do; else it would be the filter that stops an attempt.
+    return "ring" not in attempt.walls and not set(attempt.walls) <= {"memory-limit", *NOT_TO_LEAVE_OUT}
 
 
 def shipped(targets: str, results: str) -> None:
@@ -115,11 +118,22 @@ def one_round(name: str, targets: str, results: str) -> None:
     print(f"round {name}: {time.monotonic() - begin:.1f} s", flush=True)
 
 
-def lun(name: str, attempt: str, orders: str, last_exit: str, results: str) -> None:
-    answers = text_of(orders).splitlines()
-    outcome = last_exit if name == "supervisor" or answers[-1] != "end" else answers[-2].split()[1]
-    save(results, name, load(results).get(name, {}) | {attempt: outcome})
-    print(f"LUN, {name}: {attempt}: {outcome}", flush=True)
+def of_ring(results: str) -> None:
+    rings = [one for one in load(results)["attempts"] if "ring" in one["walls"]]
+    print(*[one["name"] for one in rings if "seccomp" not in one["walls"]])
+    for one in rings:
+        if "seccomp" in one["walls"]:
+            print(one["name"])
+
+
+def lun(name: str, attempts_made: str, orders: str, last_exit: str, results: str) -> None:
+    lines = text_of(orders).splitlines()
+    ended = "SIGSYS" if last_exit.startswith("killed by SIGSYS") and name == "shipped" else last_exit
+    for attempt in attempts_made.split():
+        answers = [line.split()[1] for line in lines[lines.index(f"trying {attempt}") + 1:] if line.startswith(attempt + " ")]
+        outcome = answers[0] if answers and name != "supervisor" else ended
+        save(results, name, load(results).get(name, {}) | {attempt: outcome})
+        print(f"LUN, {name}: {attempt}: {outcome}", flush=True)
 
 
 def judge(attempt: dict, rounds: dict) -> tuple[dict[str, str], list[str]]:
@@ -136,7 +150,7 @@ def judge(attempt: dict, rounds: dict) -> tuple[dict[str, str], list[str]]:
             answers[wall] = outcomes.get(name, "-")
     if "memory-limit" not in walls:
         first = answers["seccomp"]
-        if first == "done" or (first == "SIGSYS") != ("seccomp" in walls) or not re.fullmatch(r"SIGSYS|E[A-Z0-9]+", first):
+        if first == "done" or (first == "SIGSYS") != ("seccomp" in walls) or not re.fullmatch(r"SIGSYS|E(?!NOTRECOVERABLE)[A-Z0-9]+", first):
             wrong.append(f"the program as shipped: {first}")
     free = rounds["no-limits" if set(walls) <= set(OF_LUNS) else "none"].get(name)
     if free != "done":
@@ -145,7 +159,7 @@ def judge(attempt: dict, rounds: dict) -> tuple[dict[str, str], list[str]]:
         if wall == "seccomp":
             continue
         alone, without = ROUNDS.get(wall, (wall, "no-limits" if wall in OF_LUNS else "none"))
-        if rounds.get(alone, {}).get(name) in (None, "done"):
+        if rounds.get(alone, {}).get(name) in (None, "done", "ENOTRECOVERABLE"):
             wrong.append(f"wall {wall} does not stop it: {rounds.get(alone, {}).get(name)}")
         if rounds.get(without, {}).get(name) != "done":
             wrong.append(f"with wall {wall} left out: {rounds.get(without, {}).get(name)}")
@@ -209,6 +223,8 @@ match sys.argv[1:]:
         shipped(text_of(targets_file), results_file)
     case ["round", round_name, targets_file, results_file]:
         one_round(round_name, text_of(targets_file), results_file)
+    case ["of-ring", results_file]:
+        of_ring(results_file)
     case ["lun", round_name, attempt_name, orders_file, last_exit_text, results_file]:
         lun(round_name, attempt_name, orders_file, last_exit_text, results_file)
     case ["verdict", results_file, table_file]:

@@ -13,7 +13,7 @@ readonly LIB=/usr/lib/tcmu-bulkhead WORK=/scratch/escape PORT=7777
 readonly HOLES=/etc/tcmu-escape DROP_IN=/run/systemd/system/tcmu-supervisor.service.d/escape.conf
 readonly RESULTS=$FILES/results.json TARGETS=/run/escape-targets
 readonly WALLS="user capabilities no-new-privileges user-namespace mount-namespace ipc-namespace uts-namespace cgroup-namespace
-network-namespace root landlock seccomp dumpable limits"
+network-namespace root landlock seccomp dumpable limits ring"
 
 escape() { python3 /usr/lib/bulkhead-guest/helpers/escape.py "$@"; }
 
@@ -122,15 +122,16 @@ another_host() { # another_host: for the LUN, as the program and the configurati
   wait_state escaper serving
 }
 
-order() { # order ATTEMPT: in the host of a LUN
+order() { # order "ATTEMPT...": in the host of a LUN
   { echo "run $1" && cat "$TARGETS"; } >"$WORK/lun-orders"
   expect_eq "$(scsi_sense "$disk" -r 512 28 00 "$(lba10 1000)" 00 00 01 00)" good "the read that starts $1"
 }
-told() { # told NAME ATTEMPT: what became of it, as NAME
+told() { # told NAME "ATTEMPT...": what became of it, as NAME
   wait_state escaper serving
   escape lun "$1" "$2" "$WORK/lun-orders" "$(property escaper LastExit)" "$RESULTS" || die "nothing is known of $2"
 }
-# by_lun NAME ATTEMPT: a LUN's host has what hosts of checks have not: a control group of its own, and a channel.
+# by_lun NAME "ATTEMPT...": a LUN's host has what hosts of checks have not: a control group of its own, a channel, and an
+# io_uring that was made when its file was opened.
 by_lun() {
   order "$2"
   told "$1" "$2"
@@ -162,6 +163,8 @@ escape shipped "$TARGETS" "$RESULTS" || die "the attempts could not be made"
 by_lun in-a-lun make_process
 property_matches escaper LastExit '^killed by SIGSYS' || die "LastExit is: $(property escaper LastExit)"
 by_lun memory-limit much_memory
+mapfile -t by_ring < <(escape of-ring "$RESULTS")
+for attempts in "${by_ring[@]}"; do by_lun shipped "$attempts"; done
 for attempt in write_requests unprotect_requests shrink_channel; do by_lun channel "$attempt"; done
 for attempt in give_socket give_file give_many; do
   restarts=$(property escaper Restarts)
@@ -175,7 +178,7 @@ say "== walls left out"
 mv "$LIB/tcmu-handler-host" "$LIB/tcmu-handler-host.shipped"
 cp "$LIB/tcmu-handler-host-with-holes" "$LIB/tcmu-handler-host"
 NAME=all-but-seccomp alone user capabilities no-new-privileges user-namespace pid-namespace mount-namespace ipc-namespace \
-  uts-namespace cgroup-namespace network-namespace root landlock dumpable limits
+  uts-namespace cgroup-namespace network-namespace root landlock dumpable limits ring
 another_host
 by_lun process-limit many_processes
 configure 'host_memory_mebibytes = 0' 'host_processes = 0'
@@ -195,6 +198,7 @@ alone network-namespace
 alone ipc-namespace
 alone uts-namespace
 alone limits
+alone ring
 NAME=user+no-new-privileges alone user no-new-privileges
 NAME=user+dumpable alone user dumpable
 
