@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <iostream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "base/printable.h"
 #include "tcmuctl/audit.h"
 #include "tcmuctl/decode.h"
+#include "tcmuctl/denied_call.h"
 #include "tcmuctl/doctor/bus_checks.h"
 #include "tcmuctl/doctor/system_checks.h"
 #include "tcmuctl/service.h"
@@ -30,6 +32,7 @@ struct Arguments {
   std::string device;
   std::string config;
   std::vector<std::string> hex;
+  std::vector<std::string> record;
   double interval = 1;
   unsigned rounds = 0;
   std::string bus_address;  // both for tests and for odd systems
@@ -144,6 +147,14 @@ Outcome<> say(const Outcome<std::string>& line) {
   return {};
 }
 
+// Of a record on the command line; else of those among the lines of standard input.
+Outcome<> denied_calls(const Arguments& arguments) {
+  if (!arguments.record.empty()) return say(decode_seccomp(arguments.record));
+  for (std::string line; std::getline(std::cin, line);)
+    if (const auto said = describe_denied_call(line)) fmt::print("{}\n", printable(*said));
+  return {};
+}
+
 Outcome<> doctor(const Arguments& arguments) {
   BusFacts facts = ask_bus(arguments.bus_address);
   Root root = arguments.root;
@@ -195,7 +206,8 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<Outcome<>()
   command("check-config", "would a handler take this config string?", [&] { return check(arguments); })
       ->add_option("CONFIG", arguments.config, "SUBTYPE/CONFIG")
       ->required();
-  CLI::App* decode_command = app.add_subcommand("decode", "a CDB or sense data in words");
+  CLI::App* decode_command =
+      app.add_subcommand("decode", "a CDB, sense data or a denied system call in words");
   decode_command->require_subcommand(1);
   auto with_hex = [&](const char* name, const char* about, auto decode) {
     CLI::App* sub = decode_command->add_subcommand(name, about);
@@ -205,6 +217,11 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<Outcome<>()
   };
   with_hex("cdb", "the command that a CDB is", decode_cdb);
   with_hex("sense", "what sense data say", decode_sense);
+  CLI::App* seccomp_command = decode_command->add_subcommand(
+      "seccomp", "the system call in the kernel's audit record of a denied one");
+  seccomp_command->add_option("RECORD", arguments.record,
+                              "a line with type=1326; without it those on standard input");
+  seccomp_command->callback([&] { chosen = [&] { return denied_calls(arguments); }; });
   command("doctor", "what keeps devices from being served, and the remedy", [&] { return doctor(arguments); })
       ->add_option("--root", arguments.root, "look at the files below this directory")
       ->group("");

@@ -255,6 +255,14 @@ TEST_F(TcmuctlTest, DecodePutsBytesIntoWordsAndCallsWrongOnesAUsageError) {
   Ended wrong = tcmuctl("decode cdb 28 xy");
   EXPECT_EQ(wrong.code, 2);
   EXPECT_EQ(wrong.text, "tcmuctl: 'xy' is not hexadecimal\n");
+  const std::string record =
+      "audit: type=1326 audit(1.5:2): pid=7 comm=\"tcmu:file/d0\" sig=31 arch=c000003e syscall=41";
+  const std::string words = "1970-01-01 00:00:01 UTC: tcmu:file/d0 (pid 7): socket; it was ended (SIGSYS)\n";
+  EXPECT_EQ(tcmuctl("decode seccomp '" + record + "'").text, words);
+  EXPECT_EQ(
+      run_shell("printf '%s\n' other '" + record + "' other | " + program() + " decode seccomp 2>&1").text,
+      words);
+  EXPECT_EQ(tcmuctl("decode seccomp type=1").code, 2);
   EXPECT_EQ(tcmuctl("decode cdb").code, 2);
   EXPECT_EQ(tcmuctl("decode").code, 2);
 }
@@ -269,7 +277,7 @@ TEST_F(TcmuctlTest, BashCompletesCommandsAndDevices) {
       "COMP_WORDS=(tcmuctl restart d1); COMP_CWORD=2; _tcmuctl; echo \"${{COMPREPLY[@]}}\"",
       program(), bus_.address());
   EXPECT_EQ(run_shell("bash -c '" + script + "' 2>&1").text,
-            "restart resume\nsense\n\nuser_1/d0 user_1/d1\nd1\n");
+            "restart resume\nseccomp sense\n\nuser_1/d0 user_1/d1\nd1\n");
 }
 
 }  // namespace

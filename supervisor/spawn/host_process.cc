@@ -94,7 +94,16 @@ std::string killed_by(int signal) {
   return fmt::format("killed by SIG{}", name != nullptr ? name : "?");
 }
 
+// A signal that somebody sends ends the first process of a PID namespace otherwise, so this was its filter;
+// but a kernel may have given it no namespace. Which call it was, only the kernel's record tells.
+std::string killed_by_filter(pid_t pid) {
+  return fmt::format(
+      "{}, as by its system call filter: the kernel's audit record of pid {} (type=1326) has the call",
+      killed_by(SIGSYS), pid);
+}
+
 std::string describe_end(const siginfo_t& info) {
+  if (info.si_code == CLD_KILLED && info.si_status == SIGSYS) return killed_by_filter(info.si_pid);
   if (info.si_code != CLD_EXITED)
     return killed_by(info.si_status) + (info.si_code == CLD_DUMPED ? " (core dumped)" : "");
   if (info.si_status == kExecFailed) return "could not be executed (code 127)";

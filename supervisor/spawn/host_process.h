@@ -65,7 +65,8 @@ class HostProcess {
   void kill() const;
   // How it ended, for people: "killed by SIGKILL", "exited with code 3"; of one adopted only that it has.
   // nullopt: it has not. Status 128 + N is a death by signal N: the first process of a PID namespace can't
-  // end by a signal that somebody sent it (handler-host/lockdown/first_process.h).
+  // end by a signal that somebody sent it (handler-host/lockdown/first_process.h). A death by the system call
+  // filter also says where its call is recorded: no parent is told that.
   [[nodiscard]] std::optional<std::string> reap();
 
  private:

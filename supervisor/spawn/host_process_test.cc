@@ -68,6 +68,15 @@ TEST_F(HostProcessTest, DeathIsToldBySignalName) {
   EXPECT_THAT(end_of(host), StartsWith("killed by SIGSEGV"));
 }
 
+TEST_F(HostProcessTest, ADeathByTheSystemCallFilterTellsWhereTheCallIsRecorded) {
+  auto host = start("ulimit -c 0; kill -SYS $$");
+  EXPECT_EQ(end_of(host),
+            "killed by SIGSYS, as by its system call filter: the kernel's audit record of pid " +
+                std::to_string(host.pid()) + " (type=1326) has the call");
+  auto sent = start("exit 159");
+  EXPECT_EQ(end_of(sent), "killed by SIGSYS");
+}
+
 TEST_F(HostProcessTest, TheStatusThatTheFirstProcessOfANamespaceDiesWithIsToldAsItsSignal) {
   auto aborted = start("exit 134");
   EXPECT_EQ(end_of(aborted), "killed by SIGABRT");

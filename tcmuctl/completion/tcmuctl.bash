@@ -15,7 +15,7 @@ _tcmuctl() {
         handlers | audit) COMPREPLY=($(compgen -W "--json --help" -- "$current")) ;;
         watch | top) COMPREPLY=($(compgen -W "--interval --count --help" -- "$current")) ;;
         decode) [[ $word == "${COMP_WORDS[COMP_CWORD-1]}" ]] &&
-                COMPREPLY=($(compgen -W "cdb sense --help" -- "$current")) ;;
+                COMPREPLY=($(compgen -W "cdb seccomp sense --help" -- "$current")) ;;
         show | restart | hold | resume)
             if [[ $current == -* ]]; then
                 [[ $command == show ]] && COMPREPLY=($(compgen -W "--json --help" -- "$current"))
