@@ -66,6 +66,10 @@ Device device_of(const std::string& path, const json& properties) {
   take(properties, "Expired", device.expired);
   take(properties, "Poisoned", device.poisoned);
   take(properties, "LongestStallUsec", device.longest_stall_usec);
+  take(properties, "LimitIops", device.limit_iops);
+  take(properties, "LimitBytesPerSecond", device.limit_bytes_per_second);
+  take(properties, "Throttled", device.throttled);
+  take(properties, "ThrottledUsec", device.throttled_usec);
   take(properties, "Aborts", device.aborts);
   take(properties, "Resets", device.resets);
   take(properties, "AbortedCommands", device.aborted_commands);

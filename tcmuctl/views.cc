@@ -61,6 +61,15 @@ std::string bandwidth_text(std::optional<double> rate) {
   return rate ? human_bytes(static_cast<std::uint64_t>(*rate)) + "/s" : "-";
 }
 
+std::string limits_text(const Device& device) {
+  std::string text = device.limit_iops == 0 ? "" : fmt::format("{} commands/s", device.limit_iops);
+  if (device.limit_bytes_per_second != 0)
+    text += fmt::format("{}{}/s", text.empty() ? "" : ", ", human_bytes(device.limit_bytes_per_second));
+  if (text.empty()) text = "none now";
+  return text + fmt::format("; {} commands had to wait, {} in all", device.throttled,
+                            human_duration(device.throttled_usec));
+}
+
 void line(std::string& text, std::string_view title, const std::string& value) {
   text += fmt::format("{:>15}: {}\n", title, value);
 }
@@ -158,6 +167,8 @@ std::string show_view(const Device& device, std::uint64_t now_usec, const Screen
                    device.expired));
   line(text, "Longest stall",
        device.longest_stall_usec == 0 ? "none" : human_duration(device.longest_stall_usec));
+  if (device.limit_iops != 0 || device.limit_bytes_per_second != 0 || device.throttled != 0)
+    line(text, "Limits", limits_text(device));
   line(text, "Aborts",
        fmt::format("{}, resets {}, commands aborted {}", device.aborts, device.resets,
                    device.aborted_commands));

@@ -58,6 +58,10 @@ TEST(ShowView, TellsEverything) {
   one.poisoned = 1;
   one.expired = 3;
   one.longest_stall_usec = 31000;
+  one.limit_iops = 100;
+  one.limit_bytes_per_second = 2 << 20;
+  one.throttled = 12;
+  one.throttled_usec = 34000;
   one.aborts = 3;
   one.resets = 1;
   one.aborted_commands = 4;
@@ -87,6 +91,7 @@ TEST(ShowView, TellsEverything) {
             "    in the host: p50 60 us, p99 300 us\n"
             "       Replayed: 5, given up as poison 1, as too old 3\n"
             "  Longest stall: 31 ms\n"
+            "         Limits: 100 commands/s, 2 MiB/s; 12 commands had to wait, 34 ms in all\n"
             "         Aborts: 3, resets 1, commands aborted 4\n"
             " By the handler: punched_bytes 4096\n");
 }

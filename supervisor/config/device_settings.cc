@@ -6,6 +6,7 @@
 #include <charconv>
 #include <filesystem>
 #include <ranges>
+#include <type_traits>
 
 #include "base/printable.h"
 
@@ -16,6 +17,8 @@ using std::chrono::seconds;
 
 constexpr std::int64_t kMostSeconds = 86'400;
 constexpr std::int64_t kMostToOpenOrClose = 600;  // as in manifests
+constexpr std::uint64_t kMostPerSecond = 1'000'000'000'000;
+constexpr std::int64_t kMostToSave = 3'600;
 
 // Each sets its field, or says what is wrong with the value.
 std::string set_seconds(std::optional<seconds>& to, std::string_view key, std::string_view text,
@@ -31,14 +34,17 @@ std::string set_seconds(std::optional<seconds>& to, std::string_view key, std::s
   return fmt::format("{} is {}, not within {} to {}: {} is used", key, number, least, most, used);
 }
 
-std::string set_number(std::optional<std::uint32_t>& to, std::string_view key, std::string_view text,
-                       std::uint32_t least, std::uint32_t most) {
+template <class Number>
+std::string set_number(std::optional<Number>& to, std::string_view key, std::string_view text,
+                       std::type_identity_t<Number> least, std::type_identity_t<Number> most) {
   std::int64_t number = 0;
   const auto [stop, trouble] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (trouble != std::errc() || stop != text.data() + text.size())
     return fmt::format("{} wants a number, not \"{}\": ignored", key, printable(text.substr(0, 60)));
-  to = static_cast<std::uint32_t>(std::clamp(number, std::int64_t{least}, std::int64_t{most}));
-  if (*to == number) return {};
+  const std::int64_t used =
+      std::clamp(number, static_cast<std::int64_t>(least), static_cast<std::int64_t>(most));
+  to = static_cast<Number>(used);
+  if (used == number) return {};
   return fmt::format("{} is {}, not within {} to {}: {} is used", key, number, least, most, *to);
 }
 
@@ -142,6 +148,18 @@ constexpr KeyRule kKeys[] = {
      [](DeviceSettings& s, std::string_view key, std::string_view text) {
        return set_number(s.busy_poll_usec, key, text, 0, 10'000);
      }},
+    {"limit_iops",
+     [](DeviceSettings& s, std::string_view key, std::string_view text) {
+       return set_number(s.limit_iops, key, text, 0, kMostPerSecond);
+     }},
+    {"limit_bytes_per_second",
+     [](DeviceSettings& s, std::string_view key, std::string_view text) {
+       return set_number(s.limit_bytes_per_second, key, text, 0, kMostPerSecond);
+     }},
+    {"limit_burst_seconds",
+     [](DeviceSettings& s, std::string_view key, std::string_view text) {
+       return set_seconds(s.limit_burst, key, text, 0, kMostToSave);
+     }},
 };
 
 }  // namespace
@@ -164,6 +182,9 @@ DeviceSettings DevicePolicies::of(std::string_view device) const {
   prefer(&DeviceSettings::cpu_weight);
   prefer(&DeviceSettings::io_weight);
   prefer(&DeviceSettings::busy_poll_usec);
+  prefer(&DeviceSettings::limit_iops);
+  prefer(&DeviceSettings::limit_bytes_per_second);
+  prefer(&DeviceSettings::limit_burst);
   prefer(&DeviceSettings::required_walls);
   prefer(&DeviceSettings::file_roots);
   prefer(&DeviceSettings::file_symlinks);

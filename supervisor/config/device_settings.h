@@ -32,7 +32,9 @@ struct DeviceSettings {
   std::optional<OnFailure> on_failure;
   // Of the next host that is started. 0 of the first two: no limit.
   std::optional<std::uint32_t> memory_mebibytes, processes, cpu_weight, io_weight;
-  std::optional<std::uint32_t> busy_poll_usec;             // the same
+  std::optional<std::uint32_t> busy_poll_usec;                      // the same
+  std::optional<std::uint64_t> limit_iops, limit_bytes_per_second;  // 0: none
+  std::optional<std::chrono::seconds> limit_burst;
   std::optional<std::vector<std::string>> required_walls;  // by their names in Sandbox
   // Of the next file that is opened.
   std::optional<std::vector<std::string>> file_roots;  // as in FilePolicy

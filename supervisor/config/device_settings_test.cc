@@ -110,6 +110,19 @@ TEST(DevicePolicies, HowLongToLookForCommandsBeforeASleep) {
   EXPECT_THAT(complaint("busy_poll_usec = 20000"), HasSubstr("10000 is used"));
 }
 
+TEST(DevicePolicies, HowFastADeviceMayBe) {
+  const auto policies = read(
+      "limit_iops = 100\nlimit_burst_seconds = 5\n[user_1/a]\nlimit_iops = 0\n"
+      "limit_bytes_per_second = 10000000000\n");
+  EXPECT_EQ(policies.of("user_0/x"), (DeviceSettings{.limit_iops = 100, .limit_burst = 5s}));
+  EXPECT_EQ(policies.of("user_1/a"),
+            (DeviceSettings{.limit_iops = 0, .limit_bytes_per_second = 10'000'000'000, .limit_burst = 5s}));
+  EXPECT_THAT(complaint("limit_iops = 1k"), HasSubstr("wants a number, not \"1k\""));
+  EXPECT_THAT(complaint("limit_iops = -1"), HasSubstr("0 is used"));
+  EXPECT_THAT(complaint("limit_bytes_per_second = 1000000000001"), HasSubstr("1000000000000 is used"));
+  EXPECT_THAT(complaint("limit_burst_seconds = 3601"), HasSubstr("3600 is used"));
+}
+
 TEST(DevicePolicies, NamesOfDevices) {
   for (const char* good : {"user_0/d0", "user_12/with blank", "user_1/a]b", "user_1/a.b-c"})
     EXPECT_TRUE(DevicePolicies::names_device(good)) << good;

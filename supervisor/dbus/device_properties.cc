@@ -83,6 +83,8 @@ constexpr Watched kState[] = {
     {"WatchdogKills", same<&R::watchdog_kills>},
     {"LastExit", same<&R::last_exit>},
     {"Sandbox", same<&R::sandbox>},
+    {"LimitIops", same<&R::limit_iops>},
+    {"LimitBytesPerSecond", same<&R::limit_bytes_per_second>},
 };
 // OldestCommandUsec is an age: it changes by itself and is left out.
 constexpr Watched kCounters[] = {
@@ -95,6 +97,8 @@ constexpr Watched kCounters[] = {
     {"Expired", same<&R::expired>},
     {"Poisoned", same<&R::poisoned>},
     {"LongestStallUsec", same<&R::longest_stall_usec>},
+    {"Throttled", same<&R::throttled>},
+    {"ThrottledUsec", same<&R::throttled_usec>},
     {"Aborts", same<&R::aborts>},
     {"Resets", same<&R::resets>},
     {"AbortedCommands", same<&R::aborted_commands>},
@@ -152,6 +156,8 @@ constexpr sd_bus_vtable kDeviceVtable[] = {
     SD_BUS_PROPERTY("WatchdogKills", "t", get<&R::watchdog_kills>, 0, kEmits),
     SD_BUS_PROPERTY("LastExit", "s", get<&R::last_exit>, 0, kEmits),
     SD_BUS_PROPERTY("Sandbox", "a{sv}", get<&R::sandbox>, 0, kEmits),
+    SD_BUS_PROPERTY("LimitIops", "t", get<&R::limit_iops>, 0, kEmits),
+    SD_BUS_PROPERTY("LimitBytesPerSecond", "t", get<&R::limit_bytes_per_second>, 0, kEmits),
     SD_BUS_PROPERTY("InFlight", "u", get<&R::in_flight>, 0, 0),
     SD_BUS_PROPERTY("OldestCommandUsec", "t", get<&R::oldest_command_usec>, 0, 0),
     SD_BUS_PROPERTY("Commands", "a{st}", get<by_kind<&KindCounts::commands>>, 0, 0),
@@ -162,6 +168,8 @@ constexpr sd_bus_vtable kDeviceVtable[] = {
     SD_BUS_PROPERTY("Expired", "t", get<&R::expired>, 0, 0),
     SD_BUS_PROPERTY("Poisoned", "t", get<&R::poisoned>, 0, 0),
     SD_BUS_PROPERTY("LongestStallUsec", "t", get<&R::longest_stall_usec>, 0, 0),
+    SD_BUS_PROPERTY("Throttled", "t", get<&R::throttled>, 0, 0),
+    SD_BUS_PROPERTY("ThrottledUsec", "t", get<&R::throttled_usec>, 0, 0),
     SD_BUS_PROPERTY("Aborts", "t", get<&R::aborts>, 0, 0),
     SD_BUS_PROPERTY("Resets", "t", get<&R::resets>, 0, 0),
     SD_BUS_PROPERTY("AbortedCommands", "t", get<&R::aborted_commands>, 0, 0),

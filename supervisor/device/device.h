@@ -164,6 +164,7 @@ class Device final : public std::enable_shared_from_this<Device>,
   boost::asio::awaitable<void> dump_host(pid_t pid);
   boost::asio::awaitable<void> read_command_timeout();
   void set_wait_limits();
+  [[nodiscard]] RateLimits rate_limits() const;
   void tell_expired();
   void doom_host(std::string why);
   boost::asio::awaitable<void> keep_commands_from_host(bool keep);

@@ -60,6 +60,11 @@ DeviceReport Device::report() const {
   report.expired = stats_->expired.get();
   report.poisoned = stats_->poisoned.get();
   report.longest_stall_usec = stats_->longest_stall_us.get();
+  const RateLimits limits = rate_limits();
+  report.limit_iops = limits.commands_per_second;
+  report.limit_bytes_per_second = limits.bytes_per_second;
+  report.throttled = stats_->throttled.get();
+  report.throttled_usec = stats_->throttled_us.get();
   report.aborts = stats_->aborts.get();
   report.resets = stats_->resets.get();
   report.aborted_commands = stats_->aborted_commands.get();

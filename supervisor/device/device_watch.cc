@@ -159,12 +159,28 @@ void Device::set_wait_limits() {
   WaitLimits limits = WaitLimits::of(kernel_->facts.command_timeout_s);
   limits.refuse = state_ == DeviceState::Failed &&
                   context_.policies.of(label_).on_failure.value_or(OnFailure::Hold) == OnFailure::Error;
-  pump_.post([this, limits] { path_->set_wait_limits(limits); });
+  pump_.post([this, limits, rates = rate_limits()] {
+    path_->set_wait_limits(limits);
+    path_->set_rate_limits(rates);
+    pump_.schedule(*this);
+  });
+}
+
+// Whoever goes takes what waits along: nobody is there to limit any more.
+RateLimits Device::rate_limits() const {
+  if (leaving_) return {};
+  const DeviceSettings settings = context_.policies.of(label_);
+  RateLimits limits{.commands_per_second = settings.limit_iops.value_or(0),
+                    .bytes_per_second = settings.limit_bytes_per_second.value_or(0)};
+  if (settings.limit_burst)
+    limits.burst_ms = static_cast<std::uint32_t>(std::chrono::milliseconds(*settings.limit_burst).count());
+  return limits;
 }
 
 void Device::take_new_policies() {
   set_wait_limits();
   watch_wake_.notify();
+  changed();  // the limits can be read
 }
 
 void Device::tell_expired() {

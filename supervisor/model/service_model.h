@@ -69,9 +69,12 @@ struct DeviceReport {
   std::uint64_t expired = 0;             // commands older than the kernel's timeout: answered, not run
   std::uint64_t poisoned = 0;            // commands that ended several hosts: answered with HARDWARE ERROR
   std::uint64_t longest_stall_usec = 0;  // longest time commands waited for a new host
-  std::uint64_t aborts = 0;              // task management that aborts commands (ABORT TASK and the like)
-  std::uint64_t resets = 0;              // that resets the logical unit
-  std::uint64_t aborted_commands = 0;    // by either, while they were under way
+  std::uint64_t limit_iops = 0, limit_bytes_per_second = 0;  // 0: no limit
+  std::uint64_t throttled = 0;                               // commands that waited for these limits
+  std::uint64_t throttled_usec = 0;                          // how long, all together
+  std::uint64_t aborts = 0;            // task management that aborts commands (ABORT TASK and the like)
+  std::uint64_t resets = 0;            // that resets the logical unit
+  std::uint64_t aborted_commands = 0;  // by either, while they were under way
   LatencySummary latency;
   std::map<std::string, std::uint64_t> handler_counters;
 };

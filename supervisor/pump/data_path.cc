@@ -185,9 +185,11 @@ void DataPath::manage(const RingTaskManagement& request) {
 }
 
 void DataPath::submit_waiting() {
+  turn_due_ns_ = 0;
   if (!channel_ || held_) return;
   while (next_to_submit_ && (suspects_ == 0 || submitted_ == 0)) {
     const SlotIndex index = *next_to_submit_;
+    if ((meter_.limits_anything() || refused_ns_ != 0) && !within_limits(table_.at(index))) return;
     next_to_submit_ = table_.newer_than(index);
     if (given_up_by_kernel(table_.at(index)))
       expire(index);

@@ -22,6 +22,7 @@
 #include "supervisor/pump/answer.h"
 #include "supervisor/pump/device_stats.h"
 #include "supervisor/pump/in_flight.h"
+#include "supervisor/pump/rate_limits.h"
 #include "supervisor/pump/waiting.h"
 #include "supervisor/ring/command_ring.h"
 
@@ -105,6 +106,11 @@ class DataPath {
   void call_when_idle() { tell_idle_ = true; }
   // How long commands may wait for a host; those that have waited longer are answered at once.
   void set_wait_limits(const WaitLimits& limits);
+  // How fast commands are given on; a turn must follow. Those beyond it wait like those that wait for a host.
+  void set_rate_limits(const RateLimits& limits);
+  // When a turn is due, though nothing may happen until then: the oldest command waits for its device's
+  // limits. 0: never.
+  [[nodiscard]] std::uint64_t turn_due_ns() const { return turn_due_ns_; }
   // Answers whose wait is over, and tells what is under way.
   PathLook look();
   // Commands the present host has and has not answered.
@@ -125,6 +131,7 @@ class DataPath {
   void manage(const RingTaskManagement& request);
   void submit_waiting();
   bool submit(SlotIndex index);
+  [[nodiscard]] bool within_limits(const InFlightCommand& command);  // waiting.cc
   void finish(SlotIndex index, std::uint8_t status, std::span<const std::uint8_t> sense,
               std::uint32_t data_bytes);
   [[nodiscard]] bool return_data(SlotIndex index, std::uint32_t data_bytes, RingAnswer& answer);
@@ -162,6 +169,9 @@ class DataPath {
   bool perhaps_again_ = false;  // the next completion may be one it had dealt with
   bool watched_ = false;        // busy() has been told
   WaitLimits limits_;
+  RateMeter meter_;
+  std::uint64_t turn_due_ns_ = 0;
+  std::uint64_t refused_ns_ = 0;  // when the meter refused last, while commands of that time wait
   // An answer comes soon or it does not, whatever the initiator does until its next command.
   BusyPoll for_commands_{std::chrono::microseconds(0)}, for_answers_{std::chrono::microseconds(0)};
   std::uint32_t seen_head_ = 0;  // the kernel's, before the latest look for commands

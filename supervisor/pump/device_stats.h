@@ -94,6 +94,8 @@ struct DeviceStats {
   Counter expired;   // had waited for longer than the kernel does: answered, not run
   Counter poisoned;  // ended several hosts: answered with HARDWARE ERROR
   Counter longest_stall_us;
+  Counter throttled;         // commands that waited for the device's limits
+  Counter throttled_us;      // how long, all together
   Counter aborts;            // task management of the kernel that aborts commands alone
   Counter resets;            // that resets the logical unit
   Counter aborted_commands;  // under way when either named them

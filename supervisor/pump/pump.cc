@@ -89,6 +89,8 @@ void Pump::remove(PumpClient& client) {
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.uio().get(), nullptr);
   std::erase(ready_, &client);
   client.queued_ = false;
+  std::erase(dozing_, &client);
+  client.dozes_ = false;
 }
 
 void Pump::schedule(PumpClient& client) {
@@ -101,11 +103,13 @@ void Pump::run() {
   std::array<epoll_event, 64> events{};
   while (!stop_) {
     if (ready_.empty() || monotonic_ns() - polled_ns_ > kPollEveryNs) {
-      const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), ready_.empty() ? -1 : 0);
+      const int patience = ready_.empty() ? patience_ms() : 0;
+      const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), patience);
       if (count < 0 && errno != EINTR) BULKHEAD_CHECK(!"epoll_wait failed");
       polled_ns_ = monotonic_ns();
       take_events(std::span(events).first(static_cast<std::size_t>(std::max(count, 0))));
       run_posted();
+      if (next_due_ns_ != 0 && polled_ns_ >= next_due_ns_) wake_dozing();
     }
     run_ready();
   }
@@ -145,8 +149,39 @@ void Pump::run_ready() {
     if (std::exchange(client.rung_, false)) client.path().rung();
     if (serve(client, count == 1)) schedule(client);
     drop_retired(client);
+    if (client.path().turn_due_ns() != 0) doze(client);
   }
   ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(count));
+}
+
+void Pump::doze(PumpClient& client) {
+  if (!std::exchange(client.dozes_, true)) dozing_.push_back(&client);
+  const std::uint64_t due = client.path().turn_due_ns();
+  if (next_due_ns_ == 0 || due < next_due_ns_) next_due_ns_ = due;
+}
+
+// All are looked at, but only when one of them is due: no cost for each event, whatever their number.
+void Pump::wake_dozing() {
+  next_due_ns_ = 0;
+  std::erase_if(dozing_, [this](PumpClient* client) {
+    const std::uint64_t due = client->path().turn_due_ns();
+    if (due != 0 && due > polled_ns_) {
+      if (next_due_ns_ == 0 || due < next_due_ns_) next_due_ns_ = due;
+      return false;
+    }
+    client->dozes_ = false;
+    if (due != 0) schedule(*client);
+    return true;
+  });
+}
+
+// How long epoll may wait. Rounded up: a turn that comes too early is one in vain.
+int Pump::patience_ms() const {
+  constexpr std::uint64_t kMillisecond = 1'000'000, kMost = 3'600'000;
+  if (next_due_ns_ == 0) return -1;
+  const std::uint64_t now = monotonic_ns();
+  const std::uint64_t left = next_due_ns_ > now ? next_due_ns_ - now : 0;
+  return static_cast<int>(std::min((left + kMillisecond - 1) / kMillisecond, kMost));
 }
 
 // The others would wait while one looks for what comes.

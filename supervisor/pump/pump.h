@@ -48,6 +48,7 @@ class PumpClient {
   bool gone_ = false;  // the uio device says so
   std::uint32_t uio_events_ = 0;
   bool rung_ = false;
+  bool dozes_ = false;  // it is among those whose turn is due at some time
 };
 
 class Pump {
@@ -75,6 +76,9 @@ class Pump {
   void take_events(std::span<const epoll_event> events);
   void run_posted();
   void run_ready();
+  void doze(PumpClient& client);
+  void wake_dozing();
+  [[nodiscard]] int patience_ms() const;
   void uio_event(PumpClient& client, bool error);
   // True: it has more to do.
   [[nodiscard]] bool serve(PumpClient& client, bool alone);
@@ -86,6 +90,8 @@ class Pump {
   std::vector<std::move_only_function<void()>> posted_;
   bool stop_ = false;  // pump thread
   std::vector<PumpClient*> ready_;
+  std::vector<PumpClient*> dozing_;  // those that want a turn at some time, though nothing happens
+  std::uint64_t next_due_ns_ = 0;    // when the first of them does, at the earliest; 0: there are none
   std::uint64_t polled_ns_ = 0;
   std::thread thread_;
 };

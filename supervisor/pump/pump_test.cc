@@ -58,6 +58,10 @@ class TestDevice : public PumpClient, public DataPath::Events {
     return ticket;
   }
 
+  void limit(const RateLimits& limits) {
+    on_pump([this, limits] { path_.set_rate_limits(limits); });
+  }
+
   // The host answers everything until it is stopped, or dies silently after `lifetime` commands.
   void start_host(int lifetime = 1 << 30) {
     auto ends = Channel::create(kSize).value();
@@ -107,6 +111,7 @@ class TestDevice : public PumpClient, public DataPath::Events {
   }
 
   FakeKernel kernel{{.ring_bytes = 4096, .data_blocks = 64, .read_len = true}};
+  std::shared_ptr<DeviceStats> stats = std::make_shared<DeviceStats>();
   std::atomic<int> broken_rules{0};
   std::atomic<int> wrong_data{0};
 
@@ -124,8 +129,8 @@ class TestDevice : public PumpClient, public DataPath::Events {
   Pump& pump_;
   std::array<UniqueFd, 2> pipe_ = make_doorbell_pipe().value();
   std::shared_ptr<Journal> journal_ = Journal::create(kSize.slots, 64).value();
-  DataPath path_{CommandRing::attach(kernel.region(), journal_->cursors()).value(), journal_,
-                 std::make_shared<DeviceStats>(), *this, [this] { kernel.kick(); }};
+  DataPath path_{CommandRing::attach(kernel.region(), journal_->cursors()).value(), journal_, stats, *this,
+                 [this] { kernel.kick(); }};
   std::thread host_;
   std::atomic<bool> alive_{false};
 };
@@ -177,6 +182,35 @@ TEST(Pump, HostsThatDieUnderLoadLoseNoCommand) {
   }
   EXPECT_EQ(device.kernel.fault(), "");
   EXPECT_EQ(device.wrong_data, 0);
+}
+
+// Nothing else wakes the pump: no command comes and no host answers.
+TEST(Pump, WhatWaitsForALimitGoesOnByItself) {
+  install_bus_error_guard();
+  auto pump = Pump::start(0).value();
+  TestDevice limited(*pump), free(*pump);
+  constexpr int kCommands = 30;
+  constexpr RateLimits kLimits{.commands_per_second = 200, .burst_ms = 10};
+  limited.limit(kLimits);
+  limited.start_host();
+  free.start_host();
+  const auto begin = std::chrono::steady_clock::now();
+  std::vector<std::uint64_t> tickets;
+  for (int i = 0; i < kCommands;) {
+    if (const auto ticket = limited.queue(512)) {
+      tickets.push_back(*ticket);
+      ++i;
+    } else {
+      auto other = free.queue(512);
+      ASSERT_TRUE(other && free.kernel.wait(*other)) << "a device without limits waits for one that has some";
+    }
+  }
+  for (const auto ticket : tickets) ASSERT_TRUE(limited.kernel.wait(ticket));
+  const auto took = std::chrono::steady_clock::now() - begin;
+  // However slow the machine: never faster than the limit.
+  EXPECT_GE(took, std::chrono::milliseconds(5 * (kCommands - 1) - 10));
+  EXPECT_GT(limited.stats->throttled.get(), 0u);
+  EXPECT_EQ(limited.kernel.fault(), "");
 }
 
 TEST(Pump, AHostThatOnlyRingsIsEndedAndTheOtherDeviceIsServedMeanwhile) {

@@ -1,4 +1,4 @@
-// The part of the data path that ends the wait of commands: see waiting.h.
+// The part of the data path that knows how long commands wait: see waiting.h and rate_limits.h.
 #include "supervisor/pump/waiting.h"
 
 #include "supervisor/pump/data_path.h"
@@ -44,6 +44,28 @@ void DataPath::set_wait_limits(const WaitLimits& limits) {
   end_waits();
   flush();
   show_load();
+}
+
+void DataPath::set_rate_limits(const RateLimits& limits) {
+  meter_.set(limits, monotonic_ns());
+}
+
+// False: it has to wait, and all behind it. One that was given to a host that died was counted then.
+bool DataPath::within_limits(const InFlightCommand& command) {
+  if (command.progress.replays != 0) return true;
+  turn_due_ns_ = meter_.admit(command.facts.kind, command.data_bytes, now_ns_);
+  if (turn_due_ns_ != 0) {
+    refused_ns_ = now_ns_;
+    return false;
+  }
+  if (command.arrived_ns > refused_ns_) {
+    refused_ns_ = 0;
+    return true;
+  }
+  // It was there when the meter refused one last: it, or one before it.
+  stats_->throttled.add(1);
+  stats_->throttled_us.add((now_ns_ - command.arrived_ns) / 1000);
+  return true;
 }
 
 PathLook DataPath::look() {

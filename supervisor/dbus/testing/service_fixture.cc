@@ -134,6 +134,10 @@ DeviceReport busy_device(const std::string& hba, const std::string& name) {
   report.expired = 8;
   report.poisoned = 9;
   report.longest_stall_usec = 31000;
+  report.limit_iops = 100;
+  report.limit_bytes_per_second = 10'000'000'000;
+  report.throttled = 12;
+  report.throttled_usec = 34000;
   report.aborts = 3;
   report.resets = 1;
   report.aborted_commands = 4;
