@@ -25,8 +25,8 @@ using supervisor::HostSession;
 using supervisor::Journal;
 using supervisor::Pump;
 
-constexpr std::chrono::seconds kPatience{30};
-constexpr ChannelSize kSize;  // as in service
+constexpr std::chrono::seconds kPatience{120};  // a thousand of them take turns on few processors
+constexpr ChannelSize kSize;                    // as in service
 
 // Nothing is measured any more that would mean anything.
 [[noreturn]] void give_up(std::string_view why) {
@@ -59,14 +59,30 @@ void on_pump(Pump& pump, Work work) {
 
 }  // namespace
 
-Result<std::unique_ptr<ServedLun>> ServedLun::serve(boost::asio::io_context& io, Pump& pump, LunParts parts) {
+Result<std::unique_ptr<ServedLun>> ServedLun::prepare(Pump& pump, LunParts parts) {
   auto journal = Journal::create(kSize.slots, kSize.data_bytes / channel::kPage);
   if (!journal) return std::unexpected(std::move(journal.error()));
   auto ring = CommandRing::attach(parts.region, (*journal)->cursors());
   if (!ring) return std::unexpected(std::move(ring.error()));
-  std::unique_ptr<ServedLun> lun(new ServedLun(pump, *ring, std::move(*journal), std::move(parts)));
-  if (auto started = lun->start_host(io); !started) return std::unexpected(std::move(started.error()));
+  return std::unique_ptr<ServedLun>(new ServedLun(pump, *ring, std::move(*journal), std::move(parts)));
+}
+
+Result<std::unique_ptr<ServedLun>> ServedLun::serve(boost::asio::io_context& io, Pump& pump, LunParts parts) {
+  auto lun = prepare(pump, std::move(parts));
+  if (!lun) return lun;
+  if (auto started = run_until_answered(io, (*lun)->start_host(io)); !started)
+    return std::unexpected(std::move(started.error()));
   return lun;
+}
+
+boost::asio::awaitable<Result<std::unique_ptr<ServedLun>>> ServedLun::start(boost::asio::io_context& io,
+                                                                            Pump& pump, LunParts parts) {
+  auto lun = prepare(pump, std::move(parts));
+  if (!lun) co_return lun;
+  auto starting = (*lun)->start_host(io);
+  auto started = co_await std::move(starting);
+  if (!started) co_return std::unexpected(std::move(started.error()));
+  co_return lun;
 }
 
 ServedLun::ServedLun(Pump& pump, CommandRing ring, std::shared_ptr<Journal> journal, LunParts parts)
@@ -82,9 +98,9 @@ ServedLun::~ServedLun() {
   session_->kill("the benchmark is over");
 }
 
-Result<> ServedLun::start_host(boost::asio::io_context& io) {
+boost::asio::awaitable<Result<>> ServedLun::start_host(boost::asio::io_context& io) {
   auto ends = Channel::create(kSize);
-  if (!ends) return std::unexpected(std::move(ends.error()));
+  if (!ends) co_return std::unexpected(std::move(ends.error()));
   const HostCommand command{
       .binary = parts_.host_program,
       .visible_name = fmt::format("tcmu-host: {}/bench", parts_.subtype),
@@ -92,7 +108,7 @@ Result<> ServedLun::start_host(boost::asio::io_context& io) {
       .sandbox = {"--library-dir=" + std::filesystem::path(parts_.library).parent_path().string(),
                   "--threads", fmt::format("--busy-poll-usec={}", parts_.busy_poll.count())}};
   auto session = HostSession::launch(io, command, "bench", *this);
-  if (!session) return std::unexpected(std::move(session.error()));
+  if (!session) co_return std::unexpected(std::move(session.error()));
   session_ = std::move(*session);
   control::Start start;
   start.set_subtype(parts_.subtype);
@@ -100,8 +116,9 @@ Result<> ServedLun::start_host(boost::asio::io_context& io) {
   start.set_slots(kSize.slots);
   start.set_data_bytes(kSize.data_bytes);
   std::optional<supervisor::HostEnds> given(std::move(ends->host));
-  if (auto started = run_until_answered(io, session_->start(start, std::move(given), kPatience)); !started)
-    return started;
+  auto starting = session_->start(start, std::move(given), kPatience);
+  const auto started = co_await std::move(starting);
+  if (!started) co_return started;
   control::Open open;
   open.set_id(0);
   open.set_device("bench");
@@ -109,8 +126,10 @@ Result<> ServedLun::start_host(boost::asio::io_context& io) {
   open.set_size_bytes(parts_.bytes);
   open.set_block_bytes(512);
   open.set_largest_transfer_bytes(static_cast<std::uint32_t>(kSize.data_bytes));
-  if (auto opened = run_until_answered(io, session_->open(open, kPatience)); !opened) return opened;
-  return put_on_pump(std::move(ends->channel));
+  auto opening = session_->open(open, kPatience);
+  const auto opened = co_await std::move(opening);
+  if (!opened) co_return opened;
+  co_return put_on_pump(std::move(ends->channel));
 }
 
 Result<> ServedLun::put_on_pump(std::unique_ptr<Channel> channel) {

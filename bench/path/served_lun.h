@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <cstdint>
 #include <functional>
@@ -40,6 +41,9 @@ class ServedLun final : public supervisor::PumpClient,
   // Returns when the host serves. Everything pointed to by `parts` outlives the LUN, as do `io` and `pump`.
   [[nodiscard]] static Result<std::unique_ptr<ServedLun>> serve(boost::asio::io_context& io,
                                                                 supervisor::Pump& pump, LunParts parts);
+  // The same for many at once: goes on while others are started.
+  [[nodiscard]] static boost::asio::awaitable<Result<std::unique_ptr<ServedLun>>> start(
+      boost::asio::io_context& io, supervisor::Pump& pump, LunParts parts);
   // Takes it off the pump and ends the host.
   ~ServedLun() override;
   [[nodiscard]] pid_t host() const { return session_->pid(); }
@@ -47,7 +51,8 @@ class ServedLun final : public supervisor::PumpClient,
  private:
   ServedLun(supervisor::Pump& pump, supervisor::CommandRing ring,
             std::shared_ptr<supervisor::Journal> journal, LunParts parts);
-  [[nodiscard]] Result<> start_host(boost::asio::io_context& io);
+  [[nodiscard]] static Result<std::unique_ptr<ServedLun>> prepare(supervisor::Pump& pump, LunParts parts);
+  [[nodiscard]] boost::asio::awaitable<Result<>> start_host(boost::asio::io_context& io);
   [[nodiscard]] Result<> put_on_pump(std::unique_ptr<supervisor::Channel> channel);
 
   // PumpClient

@@ -9,7 +9,7 @@ source /usr/lib/bulkhead-guest/helpers/devices.sh
 source /usr/lib/bulkhead-guest/helpers/settings.sh
 source /usr/lib/bulkhead-guest/helpers/load.sh
 
-readonly LIMIT=50 BURST=2 SECONDS_EACH=10
+readonly LIMIT=20 BURST=2 SECONDS_EACH=10
 
 section_of() {
   local place
@@ -40,11 +40,12 @@ measure() {
 
 # The bounds follow from the limit, whatever the machine: what was saved up, what the time allows, and what is in both.
 within_limit() { # within_limit WHAT PER-SECOND SLACK
+  local neighbours=$((free * 1000 / free_ms))
   local allowed=$(($2 * limited_ms / 1000 + $2 * BURST + $3))
   say "$1 in $limited_ms ms with a limit of $2 per second: $limited (at most $allowed), the neighbour: $free in $free_ms ms"
   [ "$limited" -le "$allowed" ] || die "$limited $1 in $limited_ms ms are more than $2 per second"
   [ "$limited" -ge $(($2 * free_ms / 1000 / 2)) ] || die "$limited $1 in $limited_ms ms are not even half of $2 per second"
-  [ "$free" -gt $((limited * 2)) ] || die "the neighbour has a limit too: $free"
+  [ "$neighbours" -gt $(($2 * 2)) ] || die "the neighbour has a limit too: $neighbours $1 per second"
 }
 not_hung() {
   expect_eq "$(property limited WatchdogKills) $(property limited Expired)" "0 0" "kills by the watchdog, and expired commands"
