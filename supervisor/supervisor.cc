@@ -43,7 +43,7 @@ Supervisor::Supervisor(SettingsLoader loader, Settings settings, Parts parts)
       parts_(std::move(parts)),
       hosts_{.binary = library_folder() + "/tcmu-handler-host", .uid_base = settings_.host_uid_base},
       manager_(DeviceContext{io_, pool_, files_, root_, parts_.cgroups, hosts_, settings_.devices, relay_,
-                             parts_.store, images_},
+                             parts_.store, images_, starts_},
                parts_.handlers, parts_.pumps, std::move(parts_.kept)),
       bus_(io_, manager_, *this, BusOptions{.version = kVersion}),
       link_(io_.get_executor(), std::move(parts_.port), kReplyLimit),

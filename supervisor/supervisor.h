@@ -74,6 +74,7 @@ class Supervisor final : private BusEvents {
   BlockingPool pool_;       // configfs, sysfs
   BlockingPool files_{64};  // backing files: storage may hang, and must not take configfs with it
   ImageClaims images_;
+  StartGate starts_{io_};
   ObserverRelay relay_;
   DeviceManager manager_;
   BusService bus_;

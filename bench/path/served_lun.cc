@@ -99,6 +99,11 @@ ServedLun::~ServedLun() {
 }
 
 boost::asio::awaitable<Result<>> ServedLun::start_host(boost::asio::io_context& io) {
+  supervisor::StartGate::Turn turn;
+  if (parts_.starts != nullptr) {
+    auto asking = parts_.starts->take(false);
+    turn = co_await std::move(asking);
+  }
   auto ends = Channel::create(kSize);
   if (!ends) co_return std::unexpected(std::move(ends.error()));
   const HostCommand command{
@@ -118,6 +123,7 @@ boost::asio::awaitable<Result<>> ServedLun::start_host(boost::asio::io_context& 
   std::optional<supervisor::HostEnds> given(std::move(ends->host));
   auto starting = session_->start(start, std::move(given), kPatience);
   const auto started = co_await std::move(starting);
+  turn.end();
   if (!started) co_return started;
   control::Open open;
   open.set_id(0);

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/unique_fd.h"
 #include "supervisor/device/host_session.h"
+#include "supervisor/device/start_gate.h"
 #include "supervisor/pump/data_path.h"
 #include "supervisor/pump/pump.h"
 
@@ -32,6 +33,7 @@ struct LunParts {
   std::string config;
   std::uint64_t bytes;
   std::chrono::microseconds busy_poll{0};
+  supervisor::StartGate* starts = nullptr;  // whose turn it is; nullptr: ours
 };
 
 class ServedLun final : public supervisor::PumpClient,

@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/log.h"
 #include "bench/scale/served_luns.h"
 
 namespace bulkhead::bench {
@@ -76,6 +77,7 @@ int run(int argc, char** argv) {
   app.add_option("--folder", wanted.folder, "for their files, which are removed at the end");
   app.add_option("--json", path, "write the results there too");
   CLI11_PARSE(app, argc, argv);
+  set_log_level(Level::Warning);
   auto luns = ServedLuns::start(wanted);
   if (!luns) {
     fmt::print(stderr, "{}\n", luns.error().what);

@@ -46,9 +46,9 @@ Result<std::unique_ptr<ServedLuns>> ServedLuns::start(const LunsWanted& wanted) 
   all->luns_.resize(wanted.count);
   std::optional<Error> failed;
   const auto begin = Clock::now();
-  const unsigned starters = wanted.at_once == 0 ? wanted.count : std::min(wanted.at_once, wanted.count);
-  for (unsigned i = 0; i < starters; ++i)
-    boost::asio::co_spawn(all->io_, all->start_some(wanted, failed), boost::asio::detached);
+  supervisor::StartGate starts(all->io_, wanted.at_once);
+  for (std::size_t i = 0; i < wanted.count; ++i)
+    boost::asio::co_spawn(all->io_, all->start_one(i, wanted, starts, failed), boost::asio::detached);
   auto pending = [&] { return std::ranges::any_of(all->luns_, [](const auto& lun) { return !lun; }); };
   while (!failed && pending()) all->io_.run_one();
   if (failed) return std::unexpected(std::move(*failed));
@@ -56,30 +56,28 @@ Result<std::unique_ptr<ServedLuns>> ServedLuns::start(const LunsWanted& wanted) 
   return all;
 }
 
-// One after the other, beside others that do the same.
-boost::asio::awaitable<void> ServedLuns::start_some(const LunsWanted& wanted, std::optional<Error>& failed) {
-  while (next_ < kernels_.size() && !failed) {
-    const std::size_t index = next_++;
-    SimulatedLun& kernel = *kernels_[index];
-    LunParts parts{.region = kernel.region(),
-                   .uio = &kernel.uio(),
-                   .kick = [&kernel] { kernel.kick(); },
-                   .host_program = wanted.host_program,
-                   .library = wanted.library,
-                   .host_uid = wanted.host_uid == 0 ? 0 : wanted.host_uid + static_cast<std::uint32_t>(index),
-                   .subtype = "file",
-                   .config = files_[index],
-                   .bytes = wanted.bytes};
-    const auto begin = Clock::now();
-    auto starting = ServedLun::start(io_, *pumps_[index % pumps_.size()], std::move(parts));
-    auto lun = co_await std::move(starting);
-    if (!lun) {
-      if (!failed) failed = std::move(lun.error());
-      co_return;
-    }
-    longest_start_seconds_ = std::max(longest_start_seconds_, seconds_since(begin));
+boost::asio::awaitable<void> ServedLuns::start_one(std::size_t index, const LunsWanted& wanted,
+                                                   supervisor::StartGate& starts,
+                                                   std::optional<Error>& failed) {
+  SimulatedLun& kernel = *kernels_[index];
+  LunParts parts{.region = kernel.region(),
+                 .uio = &kernel.uio(),
+                 .kick = [&kernel] { kernel.kick(); },
+                 .host_program = wanted.host_program,
+                 .library = wanted.library,
+                 .host_uid = wanted.host_uid == 0 ? 0 : wanted.host_uid + static_cast<std::uint32_t>(index),
+                 .subtype = "file",
+                 .config = files_[index],
+                 .bytes = wanted.bytes,
+                 .starts = &starts};
+  const auto begin = Clock::now();
+  auto starting = ServedLun::start(io_, *pumps_[index % pumps_.size()], std::move(parts));
+  auto lun = co_await std::move(starting);
+  longest_start_seconds_ = std::max(longest_start_seconds_, seconds_since(begin));
+  if (lun)
     luns_[index] = std::move(*lun);
-  }
+  else if (!failed)
+    failed = std::move(lun.error());
 }
 
 Result<> ServedLuns::start_pumps(unsigned count) {

@@ -19,8 +19,8 @@ namespace bulkhead::bench {
 
 struct LunsWanted {
   unsigned count = 1;
-  unsigned at_once = 0;  // hosts that are being started at the same time; 0: all
-  unsigned pumps = 0;    // 0: one for each processor, as in service
+  unsigned at_once = supervisor::StartGate::kAtOnce;  // hosts that are being started at the same time
+  unsigned pumps = 0;                                 // 0: one for each processor, as in service
   std::uint32_t depth = 1;
   std::uint64_t bytes = 1 << 20;
   std::string folder;  // for their files
@@ -39,21 +39,22 @@ class ServedLuns {
   [[nodiscard]] std::vector<pid_t> hosts() const;
   // The control thread does what it does in service: it waits for what hosts say.
   void wait(std::chrono::milliseconds time);
-  // From the first host's start to the last one's first command possible; and the longest for a single one.
+  // From the first host's start to the last one's first command possible; and the longest that any of them
+  // took, from when its turn was asked for.
   [[nodiscard]] double start_seconds() const { return start_seconds_; }
   [[nodiscard]] double longest_start_seconds() const { return longest_start_seconds_; }
 
  private:
   ServedLuns() = default;
   [[nodiscard]] Result<> start_pumps(unsigned count);
-  boost::asio::awaitable<void> start_some(const LunsWanted& wanted, std::optional<Error>& failed);
+  boost::asio::awaitable<void> start_one(std::size_t index, const LunsWanted& wanted,
+                                         supervisor::StartGate& starts, std::optional<Error>& failed);
 
   boost::asio::io_context io_;
   std::vector<std::unique_ptr<supervisor::Pump>> pumps_;
   std::vector<std::unique_ptr<SimulatedLun>> kernels_;
   std::vector<std::unique_ptr<ServedLun>> luns_;  // before the pumps end
   std::vector<std::string> files_;
-  std::size_t next_ = 0;
   double start_seconds_ = 0, longest_start_seconds_ = 0;
 };
 

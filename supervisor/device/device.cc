@@ -226,6 +226,9 @@ control::Open Device::open_message() const {
 }
 
 awaitable<Result<>> Device::start_host() {
+  auto asking = context_.starts.take(ever_served_);
+  StartGate::Turn turn = co_await std::move(asking);
+  if (leaving_) co_return fail(Cause::NotFound, ENODEV, "the device is being removed");
   auto ends = Channel::create(channel_size());
   if (!ends) co_return std::unexpected(std::move(ends.error()));
   auto leaf = co_await make_leaf();
@@ -245,7 +248,7 @@ awaitable<Result<>> Device::start_host() {
   host_since_usec_ = realtime_usec();
   ++hosts_started_;
   control::Start start = start_message();
-  auto introduced = co_await introduce(std::move(start), std::move(ends->host));
+  auto introduced = co_await introduce(std::move(start), std::move(ends->host), std::move(turn));
   if (!introduced) co_return introduced;
   if (auto sound = check_walls(host_->pidfd(), host_->told_walls()); !sound) co_return sound;
   co_await keep_host(std::move(ends->kept));
@@ -262,9 +265,10 @@ awaitable<Result<>> Device::start_host() {
   co_return watched;
 }
 
-awaitable<Result<>> Device::introduce(control::Start start, HostEnds ends) {
+awaitable<Result<>> Device::introduce(control::Start start, HostEnds ends, StartGate::Turn turn) {
   std::optional<HostEnds> given(std::move(ends));
   auto started = co_await host_->start(std::move(start), std::move(given), kHelloDeadline);
+  turn.end();
   if (!started) co_return started;
   const seconds limit = open_limit();
   auto opened = co_await host_->open(open_message(), limit);

@@ -26,6 +26,7 @@
 #include "supervisor/device/host_session.h"
 #include "supervisor/device/kernel_device.h"
 #include "supervisor/device/lun_keeper.h"
+#include "supervisor/device/start_gate.h"
 #include "supervisor/device/wake.h"
 #include "supervisor/device/watchdog.h"
 #include "supervisor/journal/journal.h"
@@ -56,6 +57,7 @@ struct DeviceContext {
   ServiceObserver& observer;
   const FdStore& store;
   ImageClaims& images;  // of all devices
+  StartGate& starts;
 };
 
 class DeviceRecord;
@@ -124,7 +126,7 @@ class Device final : public std::enable_shared_from_this<Device>,
   boost::asio::awaitable<Result<>> bring_up();
   boost::asio::awaitable<Result<>> open_kernel_side();
   boost::asio::awaitable<Result<>> start_host();
-  boost::asio::awaitable<Result<>> introduce(control::Start start, HostEnds ends);
+  boost::asio::awaitable<Result<>> introduce(control::Start start, HostEnds ends, StartGate::Turn turn);
   boost::asio::awaitable<void> serve();
   boost::asio::awaitable<void> pause_before_retry();
   boost::asio::awaitable<void> work_off_requests();
