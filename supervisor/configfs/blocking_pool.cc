@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <cerrno>
 #include <csignal>
 #include <system_error>
 #include <thread>
@@ -58,20 +59,30 @@ void BlockingPool::serve(const std::shared_ptr<Work>& work) {
   }
 }
 
-Result<> BlockingPool::submit(std::move_only_function<void()> job) {
-  const std::lock_guard lock(work_->mutex);
-  const std::size_t idle = work_->threads - work_->running;
-  if (idle <= work_->waiting.size() && work_->threads < most_threads_) {
-    std::move_only_function<void()> body = [work = work_] { serve(work); };
+Result<> BlockingPool::submit(const std::shared_ptr<Work>& work, std::move_only_function<void()> job) {
+  const std::lock_guard lock(work->mutex);
+  if (work->closed) return fail(Cause::Busy, ESHUTDOWN, "the pool of threads for blocking calls has ended");
+  const std::size_t idle = work->threads - work->running;
+  if (idle <= work->waiting.size() && work->threads < work->most_threads) {
+    std::move_only_function<void()> body = [work] { serve(work); };
     const Result<> started = start_thread(std::move(body));
     if (started)
-      ++work_->threads;
-    else if (work_->threads == 0)
+      ++work->threads;
+    else if (work->threads == 0)
       return started;  // otherwise it waits for one of those there are
   }
-  work_->waiting.push_back(std::move(job));
-  work_->something.notify_one();
+  work->waiting.push_back(std::move(job));
+  work->something.notify_one();
   return {};
+}
+
+std::shared_ptr<const UniqueFd> BlockingPool::closed_here(UniqueFd fd) const {
+  return {new UniqueFd(std::move(fd)), [work = work_](UniqueFd* last) {
+            std::unique_ptr<UniqueFd> owned(last);
+            std::move_only_function<void()> close = [owned = std::move(owned)] {};
+            // Without a pool or a thread it is closed with the job, here.
+            static_cast<void>(submit(work, std::move(close)));
+          }};
 }
 
 }  // namespace bulkhead::supervisor

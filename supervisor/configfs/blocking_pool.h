@@ -21,13 +21,14 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/unique_fd.h"
 
 namespace bulkhead::supervisor {
 
 class BlockingPool {
  public:
   // `threads` is how many calls may hang before others wait; they are started when they are needed.
-  explicit BlockingPool(std::size_t threads = 16) : most_threads_(threads) {}
+  explicit BlockingPool(std::size_t threads = 16) : work_(std::make_shared<Work>(threads)) {}
   // Waits for no call: one that hangs keeps its thread, and the thread what it needs.
   ~BlockingPool();
   BlockingPool(const BlockingPool&) = delete;
@@ -41,11 +42,17 @@ class BlockingPool {
   boost::asio::awaitable<Result<T>> run(std::string what, std::chrono::milliseconds limit,
                                         std::move_only_function<Result<T>()> job);
 
+  // A descriptor whose close may take long (the last one of a disk writes back): wherever its last holder
+  // lets go, a thread of the pool closes it. May outlive the pool.
+  [[nodiscard]] std::shared_ptr<const UniqueFd> closed_here(UniqueFd fd) const;
+
   // Calls that run now, hanging ones included.
   [[nodiscard]] std::size_t running() const;
 
  private:
   struct Work {  // shared with the threads, which may outlive the pool
+    explicit Work(std::size_t most) : most_threads(most) {}
+    const std::size_t most_threads;
     std::mutex mutex;
     std::condition_variable something;
     std::deque<std::move_only_function<void()>> waiting;
@@ -54,7 +61,8 @@ class BlockingPool {
     bool closed = false;
   };
   static void serve(const std::shared_ptr<Work>& work);
-  [[nodiscard]] Result<> submit(std::move_only_function<void()> job);
+  [[nodiscard]] static Result<> submit(const std::shared_ptr<Work>& work,
+                                       std::move_only_function<void()> job);
   // What caller and job share. The caller's timer is its wake-up; only under the mutex may the job reach for
   // it, and only until the caller is gone.
   template <class T>
@@ -78,8 +86,7 @@ class BlockingPool {
   template <class T>
   static void deliver(const std::shared_ptr<Call<T>>& call, Result<T> result);
 
-  const std::size_t most_threads_;
-  const std::shared_ptr<Work> work_ = std::make_shared<Work>();
+  const std::shared_ptr<Work> work_;
 };
 
 template <class T>
@@ -111,7 +118,7 @@ boost::asio::awaitable<Result<T>> BlockingPool::run(std::string what, std::chron
   std::move_only_function<void()> task = [call, job = std::move(job)]() mutable {
     if (wanted(call)) deliver(call, job());
   };
-  const Result<> submitted = submit(std::move(task));
+  const Result<> submitted = submit(work_, std::move(task));
   if (!submitted) co_return std::unexpected(submitted.error());
   boost::system::error_code expired_or_cancelled;
   auto token = boost::asio::redirect_error(boost::asio::use_awaitable, expired_or_cancelled);

@@ -1,8 +1,12 @@
 #include "supervisor/configfs/blocking_pool.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <unistd.h>
 
+#include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -140,6 +144,38 @@ TEST_F(BlockingPoolTest, ManyCallsAreAnsweredEachWithItsOwnResult) {
     spawn(pool, 60s, [i]() -> Result<int> { return i; }, answers[static_cast<std::size_t>(i)]);
   control_.run();
   for (int i = 0; i < 500; ++i) EXPECT_EQ(*answers[static_cast<std::size_t>(i)], i);
+}
+
+// The end of a pipe tells when the other one is closed, and which thread it was does not matter to it.
+bool hangs_up(const UniqueFd& reader) {
+  pollfd one{.fd = reader.get(), .events = POLLIN, .revents = 0};
+  return ::poll(&one, 1, 20'000) == 1 && (one.revents & POLLHUP) != 0;
+}
+
+TEST_F(BlockingPoolTest, ClosesADescriptorWhenItsLastHolderLetsGo) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const UniqueFd reader(ends[0]);
+  BlockingPool pool(1);
+  auto first = pool.closed_here(UniqueFd(ends[1]));
+  auto second = first;
+  first.reset();
+  ASSERT_EQ(::fcntl(second->get(), F_GETFD), FD_CLOEXEC);
+  second.reset();
+  EXPECT_TRUE(hangs_up(reader));
+}
+
+TEST_F(BlockingPoolTest, ADescriptorMayOutliveThePool) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const UniqueFd reader(ends[0]);
+  std::shared_ptr<const UniqueFd> left;
+  {
+    BlockingPool pool(1);
+    left = pool.closed_here(UniqueFd(ends[1]));
+  }
+  left.reset();
+  EXPECT_TRUE(hangs_up(reader));
 }
 
 }  // namespace
