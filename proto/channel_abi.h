@@ -18,6 +18,13 @@
 // fences are store-load fences: acquire and release alone would lose wake-ups. Awake again: +1, even. Towards
 // the host the doorbell is a pipe, towards the supervisor an eventfd: see ARCHITECTURE.md, "Doorbells".
 //
+// I/O grants. A host that has told by message IoGrant where the LUN's blocks lie in its file lets the
+// supervisor read and write them there: CompletionsHeader::grant says what is granted now, and by which
+// IoGrant. The host stores it before it publishes the answer of the command that changed it. While a command
+// that may change the medium is with the host nothing is written by grant in its blocks, so no granted write
+// runs beside one of its own. What was written by grant RequestsHeader::granted_writes tells, for a host that
+// must know which flush is to report a loss. A host that knows of no grants leaves the word 0.
+//
 // Trust: the supervisor takes one snapshot() of each entry the host wrote and judges the copy: slot below
 // `slots` and in flight, generation that of the slot, sense_bytes <= 96, reserved 0, data_bytes within the
 // command's buffer, data only for a command that may read. A violation ends the host with a named reason.
@@ -44,6 +51,10 @@ inline constexpr std::size_t kPage = 4096;  // unit of buffers in `data`
 inline constexpr std::size_t kCdbBytes = 32;
 inline constexpr std::size_t kSenseBytes = 96;  // what the kernel copies (TCMU_SENSE_BUFFERSIZE)
 inline constexpr std::uint32_t kMaxSlots = 4096;
+// CompletionsHeader::grant: these, and IoGrant::number above kGrantBits.
+inline constexpr std::uint32_t kGrantReads = 1;
+inline constexpr std::uint32_t kGrantWrites = 2;
+inline constexpr unsigned kGrantBits = 2;
 
 // What may be in the buffer when the host sees the command, and what may go back.
 enum class Direction : std::uint8_t {
@@ -64,7 +75,8 @@ struct RequestsHeader {
   alignas(kCacheLine) std::uint32_t submit_head;  // entries ever put into submit[], modulo 2^32
   // Completions ever taken, modulo 2^32: not for the host, but for the supervisor's successor.
   std::uint32_t completions_taken;
-  std::uint8_t pad1[56];
+  std::uint32_t granted_writes;  // modulo 2^32; +1 when a write by grant begins, +1 when it has ended
+  std::uint8_t pad1[52];
   alignas(kCacheLine) std::uint32_t supervisor_sleep;  // odd: ring to wake the supervisor's pump
   std::uint8_t pad2[60];
 };
@@ -92,13 +104,15 @@ struct CompletionsHeader {
   std::uint64_t magic;
   std::uint32_t version;
   std::uint32_t slots;
-  std::uint8_t pad0[48];
+  std::uint32_t grant;  // "I/O grants"
+  std::uint8_t pad0[44];
   alignas(kCacheLine) std::uint32_t completion_head;  // entries ever written, modulo 2^32
   std::uint8_t pad1[60];
   alignas(kCacheLine) std::uint32_t host_sleep;  // odd: ring to wake the host
   std::uint8_t pad2[60];
 };
-static_assert(sizeof(CompletionsHeader) == 192 && offsetof(CompletionsHeader, completion_head) == 64 &&
+static_assert(sizeof(CompletionsHeader) == 192 && offsetof(CompletionsHeader, grant) == 16 &&
+              offsetof(CompletionsHeader, completion_head) == 64 &&
               offsetof(CompletionsHeader, host_sleep) == 128);
 
 struct alignas(8) CompletionEntry {

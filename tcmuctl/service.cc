@@ -54,6 +54,8 @@ Device device_of(const std::string& path, const json& properties) {
   take(properties, "StateReason", device.state_reason);
   take(properties, "LastExit", device.last_exit);
   take(properties, "Sandbox", device.sandbox);
+  take(properties, "IoGrants", device.io_grants);
+  take(properties, "GrantedCommands", device.granted);
   take(properties, "Size", device.size);
   take(properties, "StateSince", device.state_since);
   take(properties, "HostSince", device.host_since);

@@ -18,7 +18,7 @@ using Counts = std::map<std::string, std::uint64_t>;
 struct Device {
   std::string path;  // of the object
   std::string key;   // user_N/NAME
-  std::string name, subtype, config, wwn, state, state_reason, last_exit;
+  std::string name, subtype, config, wwn, state, state_reason, last_exit, io_grants;
   std::uint64_t size = 0, state_since = 0, host_since = 0, restarts = 0, adoptions = 0;
   std::uint64_t oldest_command_usec = 0, deaths = 0, watchdog_kills = 0, expired = 0, poisoned = 0;
   std::uint64_t replayed = 0, longest_stall_usec = 0, aborts = 0, resets = 0, aborted_commands = 0;
@@ -26,7 +26,7 @@ struct Device {
   std::uint32_t block_size = 0, host_pid = 0, host_uid = 0, in_flight = 0, uio_minor = 0;
   bool read_only = false, write_cache = false;
   std::map<std::string, std::string> sandbox;  // wall and its state
-  Counts commands, bytes, errors, errors_by_sense, latency_usec, handler_counters;
+  Counts commands, bytes, errors, errors_by_sense, latency_usec, handler_counters, granted;
   nlohmann::json properties;  // as they came
 };
 

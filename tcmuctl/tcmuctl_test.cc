@@ -95,7 +95,7 @@ TEST_F(TcmuctlTest, ListAsJsonHasEveryProperty) {
   EXPECT_EQ(devices[0]["Size"], 1073741824);
   EXPECT_EQ(devices[0]["Commands"]["read"], 100);
   EXPECT_EQ(devices[0]["LatencyUsec"]["p99.9"], 900);
-  EXPECT_EQ(devices[0].size(), 38u);  // 37 properties
+  EXPECT_EQ(devices[0].size(), 44u);  // 37 properties
 }
 
 TEST_F(TcmuctlTest, ShowFindsADeviceByNameOrByKey) {

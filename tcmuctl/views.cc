@@ -162,6 +162,10 @@ std::string show_view(const Device& device, std::uint64_t now_usec, const Screen
   line(text, "in the host",
        fmt::format("p50 {}, p99 {}", human_duration(value_of(device.latency_usec, "host_p50")),
                    human_duration(value_of(device.latency_usec, "host_p99"))));
+  if (!device.io_grants.empty()) {
+    line(text, "I/O grants", printable(device.io_grants));
+    line(text, "by grant", counts_text(device.granted));
+  }
   line(text, "Replayed",
        fmt::format("{}, given up as poison {}, as too old {}", device.replayed, device.poisoned,
                    device.expired));

@@ -82,7 +82,8 @@ Result<> serve_by_bulkhead(const DaemonEnds& ends) {
                 .subtype = "file",
                 .config = job.file + "?" + job.options,
                 .bytes = job.file_bytes,
-                .busy_poll = job.busy_poll};
+                .busy_poll = job.busy_poll,
+                .grants = job.grants};
   if (auto served = serve(std::move(busy), 0); !served) return served;
   for (unsigned i = 0; i < job.idle_luns; ++i) {
     kernels.push_back(std::make_unique<IdleLun>());

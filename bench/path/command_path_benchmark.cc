@@ -127,6 +127,7 @@ int run(int argc, char** argv) {
       ->check(CLI::Range(0, 1000));
   app.add_option("--busy-poll-usec", busy_poll_usec, "of Bulkhead: as in tcmu.conf")
       ->check(CLI::Range(0, 10'000));
+  app.add_flag("--grants", job.grants, "of Bulkhead: commands are done without the host, as io_grants = on");
   app.add_option("--workers", job.workers, "threads of the hand-over that execute")->check(CLI::Range(1, 64));
   app.add_option("--file", job.file, "is made, and removed at the end; on a tmpfs");
   app.add_option("--options", job.options, "of Bulkhead's handler file, as behind the ? of a config string");

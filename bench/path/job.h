@@ -17,6 +17,7 @@ struct Job {
   unsigned rounds = 5;
   std::string options = "direct=off";      // of handler file
   std::chrono::microseconds busy_poll{0};  // of Bulkhead: busy_poll_usec in tcmu.conf
+  bool grants = false;                     // of Bulkhead: io_grants
   unsigned idle_luns = 0;                  // beside the one at work, each with a host of its own
   unsigned workers = 1;  // of the two-thread hand-over; 1 is what tcmu-runner's file handlers ask for
   std::string host_program;

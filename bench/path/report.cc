@@ -92,6 +92,7 @@ json to_json(const Job& job, std::span<const Contender> contenders) {
               {"round_seconds", static_cast<double>(job.round.count()) / 1000},
               {"idle_luns", job.idle_luns},
               {"busy_poll_usec", job.busy_poll.count()},
+              {"grants", job.grants},
               {"workers", job.workers},
               {"options", job.options},
               {"host_uid", job.host_uid}};

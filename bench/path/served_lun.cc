@@ -12,6 +12,8 @@
 #include <optional>
 #include <utility>
 
+#include "supervisor/broker/grant_file.h"
+
 namespace bulkhead::bench {
 namespace {
 
@@ -72,6 +74,11 @@ Result<std::unique_ptr<ServedLun>> ServedLun::serve(boost::asio::io_context& io,
   if (!lun) return lun;
   if (auto started = run_until_answered(io, (*lun)->start_host(io)); !started)
     return std::unexpected(std::move(started.error()));
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while ((*lun)->parts_.grants && !(*lun)->offer_ && std::chrono::steady_clock::now() < deadline)
+    io.run_one_for(100ms);
+  if ((*lun)->parts_.grants && !(*lun)->offer_)
+    return fail(Cause::TimedOut, ETIMEDOUT, "the handler-host offers no I/O grant");
   return lun;
 }
 
@@ -148,6 +155,7 @@ Result<> ServedLun::put_on_pump(std::unique_ptr<Channel> channel) {
     done = pump_.watch_channel(*this);
   });
   on_pump_ = done.has_value();
+  apply_grant();
   return done;
 }
 
@@ -162,7 +170,33 @@ void ServedLun::host_ended(const std::string& how) {
 }
 
 boost::asio::awaitable<Result<UniqueFd>> ServedLun::host_asks_file(FileAsked asked) {
-  co_return supervisor::open_for_host(parts_.config, asked, {});
+  auto file = supervisor::open_for_host(parts_.config, asked, {});
+  if (file && asked.writable && parts_.grants) {
+    auto granted = supervisor::open_for_grant(*file);
+    if (!granted) co_return std::unexpected(std::move(granted.error()));
+    image_ = std::make_shared<const UniqueFd>(std::move(granted->file));
+    image_in_memory_ = granted->in_memory;
+  }
+  co_return file;
+}
+
+void ServedLun::host_offers_grant(const supervisor::GrantOffer& offer) {
+  offer_ = offer;
+  apply_grant();
+}
+
+// As supervisor/device/device_grants.cc does.
+void ServedLun::apply_grant() {
+  if (!parts_.grants || !on_pump_ || !offer_ || !image_) return;
+  pump_.post(
+      [this, grant = supervisor::IoGrant({.file = image_,
+                                          .number = offer_->number,
+                                          .first = {offer_->first_byte},
+                                          .size = {offer_->bytes},
+                                          .block_bytes = 512,
+                                          .largest_bytes = supervisor::IoGrant::kLargestBytes,
+                                          .writable = true,
+                                          .in_memory = image_in_memory_})] { path_.set_grant(grant); });
 }
 
 boost::asio::awaitable<Result<control::Identity>> ServedLun::host_asks_identity() {

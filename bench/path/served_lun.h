@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -33,6 +34,7 @@ struct LunParts {
   std::string config;
   std::uint64_t bytes;
   std::chrono::microseconds busy_poll{0};
+  bool grants = false;                      // as io_grants in tcmu.conf
   supervisor::StartGate* starts = nullptr;  // whose turn it is; nullptr: ours
 };
 
@@ -56,6 +58,7 @@ class ServedLun final : public supervisor::PumpClient,
   [[nodiscard]] static Result<std::unique_ptr<ServedLun>> prepare(supervisor::Pump& pump, LunParts parts);
   [[nodiscard]] boost::asio::awaitable<Result<>> start_host(boost::asio::io_context& io);
   [[nodiscard]] Result<> put_on_pump(std::unique_ptr<supervisor::Channel> channel);
+  void apply_grant();
 
   // PumpClient
   supervisor::DataPath& path() override { return path_; }
@@ -73,6 +76,7 @@ class ServedLun final : public supervisor::PumpClient,
   boost::asio::awaitable<Result<UniqueFd>> host_asks_file(supervisor::FileAsked asked) override;
   boost::asio::awaitable<Result<control::Identity>> host_asks_identity() override;
   void host_facts(const supervisor::HostFacts&) override {}
+  void host_offers_grant(const supervisor::GrantOffer& offer) override;
   void host_counter(std::string_view, std::uint64_t) override {}
   void host_ended(const std::string& how) override;
 
@@ -81,6 +85,9 @@ class ServedLun final : public supervisor::PumpClient,
   std::shared_ptr<supervisor::Journal> journal_;
   supervisor::DataPath path_;
   std::shared_ptr<supervisor::HostSession> session_;
+  std::shared_ptr<const UniqueFd> image_;  // what a grant goes by
+  bool image_in_memory_ = false;
+  std::optional<supervisor::GrantOffer> offer_;
   bool on_pump_ = false;
 };
 

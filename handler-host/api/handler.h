@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,7 +31,7 @@
 
 namespace bulkhead::handler {
 
-inline constexpr std::uint32_t kApiVersion = 3;
+inline constexpr std::uint32_t kApiVersion = 4;
 
 enum class IoStatus : std::uint8_t {
   Ok,
@@ -133,6 +134,11 @@ class Device {
   // Writes that were answered are lost, and no flush() has failed for it yet: the next one would. The host
   // hands it on to the next host, should it come to that. Asked for with every round of answers.
   [[nodiscard]] virtual bool lost_writes() const { return false; }
+  // An I/O grant: block 0 lies at this offset of the file that was opened last for writing, all others behind
+  // it, and whoever reads or writes there through the page cache does what read() and a cached write() would.
+  // Then commands that find their data there may be done without asking this device, which must reckon with
+  // writes that it has not seen. Asked for after open() and resize(). nullopt: every command comes here.
+  [[nodiscard]] virtual std::optional<ByteOffset> io_grant() const { return std::nullopt; }
 };
 
 enum class LogLevel : std::uint8_t { Error = 3, Warning = 4, Info = 6, Debug = 7 };  // syslog severities
@@ -164,6 +170,9 @@ class Services {
   // A counter of the handler's own that operators see, e.g. "direct_reads". Adds to it; no allocation after
   // the first use of a name.
   virtual void count(std::string_view name, std::uint64_t amount) = 0;
+  // Writes done by an I/O grant so far, twice their number, modulo 2^32: +1 when one begins, +1 when it has
+  // ended.
+  [[nodiscard]] virtual std::uint32_t granted_writes() const { return 0; }
 
  protected:
   ~Services() = default;

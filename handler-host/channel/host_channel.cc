@@ -135,6 +135,14 @@ void HostChannel::publish() {
   ring_supervisor_.ring_if_asleep();
 }
 
+void HostChannel::set_grant(std::uint32_t word) {
+  store_release(completions().grant, word);
+}
+
+std::uint32_t HostChannel::granted_writes() const {
+  return load_acquire(requests().granted_writes);
+}
+
 bool HostChannel::prepare_sleep() {
   sleep_.prepare_sleep();
   if (!has_submission()) return true;

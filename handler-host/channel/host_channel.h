@@ -43,6 +43,12 @@ class HostChannel {
   // Makes the answers visible, all at once, and rings the supervisor if it sleeps.
   void publish();
 
+  // What the supervisor may do by grant from now on; seen by it before any answer published later. 0:
+  // nothing.
+  void set_grant(std::uint32_t word);
+  // See handler::Services.
+  [[nodiscard]] std::uint32_t granted_writes() const;
+
   // Announces that we are about to wait for the doorbell; false: something came, look again.
   [[nodiscard]] bool prepare_sleep();
   void wake() { sleep_.wake(); }

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "handler-host/api/handler.h"
+#include "handler-host/channel/host_channel.h"
 #include "handler-host/runtime/control_client.h"
 #include "handler-host/runtime/counters.h"
 #include "handler-host/runtime/event_loop.h"
@@ -27,6 +28,12 @@ class DeviceServices final : public handler::Services {
   void log(handler::LogLevel level, std::string_view text) override { journal_.log(level, text); }
   void count(std::string_view name, std::uint64_t amount) override { counters_.count(name, amount); }
 
+  [[nodiscard]] std::uint32_t granted_writes() const override {
+    return channel_ == nullptr ? 0 : channel_->granted_writes();
+  }
+
+  // The device's, once there is one; lives as long as this object is asked.
+  void set_channel(const HostChannel& channel) { channel_ = &channel; }
   void tell_counters() { counters_.tell(); }
   void tell_counters_again() { counters_.tell_again(); }
 
@@ -35,6 +42,7 @@ class DeviceServices final : public handler::Services {
   ControlClient& control_;
   Journal& journal_;
   Counters counters_;
+  const HostChannel* channel_ = nullptr;
 };
 
 }  // namespace bulkhead::host

@@ -106,6 +106,7 @@ void Host::begin(Received start) {
     auto channel = HostChannel::map(std::move(start.fds), message.slots(), message.data_bytes());
     if (!channel) end_process(ExitCode::ChannelUnusable, channel.error().what);
     channel_.emplace(std::move(*channel));
+    services_.set_channel(*channel_);
   }
   module_ = load_handler(message.library(), subtype_);
 }
@@ -176,6 +177,7 @@ ExitCode Host::open_and_serve(const control::Open& open) {
                             .unit = unit,
                             .size = {open.size_bytes()},
                             .block_bytes = open.block_bytes(),
+                            .largest_transfer_bytes = open.largest_transfer_bytes(),
                             .busy_poll = busy_poll_});
   const ExitCode code = server.run();
   services_.tell_counters();

@@ -29,7 +29,7 @@ constexpr unsigned kRoundsBetweenPolls = 8;
 }  // namespace
 
 Server::Server(const ServerParts& parts)
-    : parts_(parts), commands_(parts.channel), for_commands_(parts.busy_poll) {
+    : parts_(parts), commands_(parts.channel), grants_(parts.channel), for_commands_(parts.busy_poll) {
   parts_.loop.watch(parts_.channel.doorbell().get(), EPOLLIN,
                     [this](std::uint32_t events) { doorbell_rang(events); });
   parts_.loop.watch(parts_.control.socket().get(), EPOLLIN, [this](std::uint32_t) { read_control(); });
@@ -42,6 +42,7 @@ Server::~Server() {
 
 ExitCode Server::run() {
   tell_facts();
+  offer_grant();
   // What came while the handler opened.
   if (parts_.control.has_set_aside()) parts_.loop.post([this] { read_control(); });
   while (!finished()) {
@@ -63,6 +64,7 @@ void Server::serve_round() {
   // Handlers hand their batch to the kernel here, and often have the answers at once.
   parts_.loop.run_posted();
   tell_changed_facts();
+  grants_.show(phase_ == Phase::Serving ? parts_.unit.granted() : scsi::Granted{});
   parts_.channel.publish();
   if (parts_.unit.answers_are_out()) tell_changed_facts();
   if (phase_ != before) return;  // by work posted: the end wants a round of its own before any sleep
@@ -149,14 +151,17 @@ void Server::resize(const control::Resize& request) {
   else
     result = parts_.device.resize({request.size_bytes()});
   if (result) {
+    grants_.withdraw();
     parts_.size = {request.size_bytes()};
     parts_.unit.resized(parts_.size);
+    offer_grant();
   }
   answer(request.id(), result);
   if (result) tell_facts();
 }
 
 void Server::set_write_cache(const control::SetWriteCache& request) {
+  // The supervisor does nothing by grant until this is answered.
   parts_.unit.set_write_cache(request.on(),
                               [this, id = request.id()](const Result<>& result) { answer(id, result); });
   // From now on it counts as off, though the answer waits for a flush.
@@ -175,6 +180,7 @@ void Server::adopt(const control::Adopt& request) {
                      fmt::format("a new supervisor ({}) has taken over, with {} commands under way",
                                  request.build(), commands_.under_way()));
   tell_facts();
+  if (const auto offered = grants_.offered()) send(*offered);
   parts_.services.tell_counters_again();
   parts_.identity.ask_again();
   answer(request.id(), {});
@@ -184,6 +190,7 @@ void Server::begin_end(Phase phase) {
   if (phase_ == Phase::Serving) end_by_ = EventLoop::Clock::now() + kDrainPatience;
   phase_ = phase;
   drained_ = false;
+  grants_.withdraw();
   parts_.unit.wind_down();
   if (phase == Phase::SupervisorGone) parts_.loop.unwatch(parts_.control.socket().get());
 }
@@ -232,6 +239,11 @@ void Server::tell_facts() {
   told_write_cache_ = parts_.unit.write_cache();
   told_state_ = parts_.unit.state();
   send(facts());
+}
+
+void Server::offer_grant() {
+  const auto offer = grants_.offer(parts_.device.io_grant(), parts_.size, parts_.largest_transfer_bytes);
+  if (offer) send(*offer);
 }
 
 void Server::tell_changed_facts() {

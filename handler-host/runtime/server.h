@@ -17,6 +17,7 @@
 #include "handler-host/runtime/device_services.h"
 #include "handler-host/runtime/event_loop.h"
 #include "handler-host/runtime/exit_code.h"
+#include "handler-host/runtime/grants.h"
 #include "handler-host/runtime/identity_client.h"
 #include "handler-host/runtime/journal.h"
 #include "handler-host/scsi/logical_unit.h"
@@ -35,6 +36,7 @@ struct ServerParts {
   scsi::LogicalUnit& unit;
   ByteCount size;
   std::uint32_t block_bytes;
+  std::uint32_t largest_transfer_bytes;
   std::chrono::microseconds busy_poll{
       0};  // how long to look for the next command before a sleep; 0: not at all
 };
@@ -69,6 +71,7 @@ class Server {
   void answer(std::uint64_t id, const Result<>& result);
   [[nodiscard]] control::Message facts() const;
   void tell_facts();
+  void offer_grant();
   // An initiator may switch the write cache too (MODE SELECT), and many a command changes what the next host
   // must know. To be called before completions are published.
   void tell_changed_facts();
@@ -76,6 +79,7 @@ class Server {
 
   ServerParts parts_;
   Commands commands_;
+  Grants grants_;
   Phase phase_ = Phase::Serving;
   std::uint64_t close_id_ = 0;
   bool told_write_cache_ = false;

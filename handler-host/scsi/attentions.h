@@ -24,6 +24,7 @@ class Attentions {
   void establish(Condition condition) { pending_ |= bit(condition); }
   void withdraw(Condition condition) { pending_ &= ~bit(condition); }
   [[nodiscard]] bool has(Condition condition) const { return (pending_ & bit(condition)) != 0; }
+  [[nodiscard]] bool any() const { return pending_ != 0; }
   // The one that the next command tells; stays until clear_first().
   [[nodiscard]] std::optional<Sense> first() const;
   void clear_first() { pending_ &= pending_ - 1; }

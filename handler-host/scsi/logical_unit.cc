@@ -45,6 +45,9 @@ bool LogicalUnit::write_cache() const {
 bool LogicalUnit::read_only() const {
   return impl_->unit.geometry().read_only;
 }
+Granted LogicalUnit::granted() const {
+  return impl_->unit.granted();
+}
 LogicalUnit::State LogicalUnit::state() const {
   return impl_->unit.state();
 }

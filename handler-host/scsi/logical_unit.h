@@ -70,6 +70,13 @@ struct Parameters {
   std::uint32_t max_commands = 0;            // under way at once
 };
 
+// What may be done now without asking the unit, by an I/O grant (handler::Device::io_grant).
+struct Granted {
+  bool reads = false;
+  bool writes = false;
+  bool operator==(const Granted&) const = default;
+};
+
 class LogicalUnit {
  public:
   LogicalUnit(handler::Device& device, handler::Services& services, IdentitySource& identity,
@@ -97,6 +104,8 @@ class LogicalUnit {
   void set_write_cache(bool on, std::move_only_function<void(Result<>)> done);
   [[nodiscard]] bool write_cache() const;
   [[nodiscard]] bool read_only() const;
+  // May change with every command and every piece of work; it must be known before the answer goes out.
+  [[nodiscard]] Granted granted() const;
   // What the next host must know of this unit, whatever becomes of this host. It may change with every
   // command and every piece of work; whoever keeps it must have it before an answer goes out.
   static constexpr std::size_t kStateBytes = 64;

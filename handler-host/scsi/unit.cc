@@ -115,6 +115,13 @@ void Unit::mode_parameters_changed() {
   if (commanded_) attentions_.establish(Condition::ModeParametersChanged);
 }
 
+// Not before the first command of all: it may have a unit attention to tell, and a host that nobody has asked
+// anything may be told the mode parameters of its predecessor without telling of a change.
+Granted Unit::granted() const {
+  const bool plain = commanded_ && !attentions_.any() && !medium_job_.condition();
+  return {.reads = plain, .writes = plain && !write_protected() && write_cache() && rod_tokens_.none()};
+}
+
 LogicalUnit::State Unit::state() const {
   return encode(UnitState{.capacity_changed = attentions_.has(Condition::CapacityDataHasChanged),
                           .mode_parameters_changed = attentions_.has(Condition::ModeParametersChanged),

@@ -69,6 +69,8 @@ class Unit {
   [[nodiscard]] LogicalUnit::State state() const;
   void restore(std::span<const std::uint8_t> bytes);
 
+  [[nodiscard]] Granted granted() const;
+
   // Facts.
   [[nodiscard]] const DeviceType& type() const { return type_; }
   [[nodiscard]] const Parameters& parameters() const { return parameters_; }

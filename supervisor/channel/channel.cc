@@ -128,10 +128,12 @@ Result<std::unique_ptr<Channel>> Channel::adopt(const ChannelSize& size, Channel
   if (!completions) return std::unexpected(std::move(completions.error()));
   auto data = map_whole(fds.data, size.data_bytes, "channel data");
   if (!data) return std::unexpected(std::move(data.error()));
-  const auto& header = object_at<RequestsHeader>(requests->bytes(), 0);
+  auto& header = object_at<RequestsHeader>(requests->bytes(), 0);
   if (header.magic != channel::kRequestsMagic || header.version != channel::kChannelVersion ||
       header.slots != size.slots || header.data_bytes != size.data_bytes)
     return fail(Cause::BadInput, EPROTONOSUPPORT, "a kept channel of another version or size");
+  // Its writer has died with it; the command is still to be answered, and done again.
+  if (header.granted_writes % 2 != 0) persist(header.granted_writes, header.granted_writes + 1);
   return std::unique_ptr<Channel>(new Channel(size, std::move(*requests), std::move(*completions),
                                               std::move(*data), std::move(fds.host_doorbell),
                                               std::move(fds.doorbell)));
@@ -156,6 +158,18 @@ void Channel::publish() {
 
 bool Channel::has_completion() const {
   return load_acquire(completions().completion_head) != completions_taken_;
+}
+
+std::uint32_t Channel::grant() const {
+  return load_acquire(completions().grant);
+}
+
+void Channel::granted_write_begins() const {
+  persist(requests().granted_writes, requests().granted_writes + 1);
+}
+
+void Channel::granted_write_ends() const {
+  persist(requests().granted_writes, requests().granted_writes + 1);
 }
 
 Result<std::optional<CompletionEntry>> Channel::next_completion() {

@@ -123,6 +123,10 @@ constexpr KeyRule kKeys[] = {
      [](DeviceSettings& s, std::string_view key, std::string_view text) {
        return set_word(s.on_failure, key, text, "hold", OnFailure::Hold, "error", OnFailure::Error);
      }},
+    {"io_grants",
+     [](DeviceSettings& s, std::string_view key, std::string_view text) {
+       return set_word(s.io_grants, key, text, "on", true, "off", false);
+     }},
     // Below 32 MiB or 8 threads no host even starts.
     {"host_memory_mebibytes",
      [](DeviceSettings& s, std::string_view key, std::string_view text) {
@@ -177,6 +181,7 @@ DeviceSettings DevicePolicies::of(std::string_view device) const {
   prefer(&DeviceSettings::open_limit);
   prefer(&DeviceSettings::close_limit);
   prefer(&DeviceSettings::on_failure);
+  prefer(&DeviceSettings::io_grants);
   prefer(&DeviceSettings::memory_mebibytes);
   prefer(&DeviceSettings::processes);
   prefer(&DeviceSettings::cpu_weight);

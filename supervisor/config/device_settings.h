@@ -30,6 +30,7 @@ struct DeviceSettings {
   // How long a host may take to open its back end, and to close it; instead of the manifest's.
   std::optional<std::chrono::seconds> open_limit, close_limit;
   std::optional<OnFailure> on_failure;
+  std::optional<bool> io_grants;  // may commands be done without the host?
   // Of the next host that is started. 0 of the first two: no limit.
   std::optional<std::uint32_t> memory_mebibytes, processes, cpu_weight, io_weight;
   std::optional<std::uint32_t> busy_poll_usec;                      // the same

@@ -83,6 +83,7 @@ constexpr Watched kState[] = {
     {"WatchdogKills", same<&R::watchdog_kills>},
     {"LastExit", same<&R::last_exit>},
     {"Sandbox", same<&R::sandbox>},
+    {"IoGrants", same<&R::io_grants>},
     {"LimitIops", same<&R::limit_iops>},
     {"LimitBytesPerSecond", same<&R::limit_bytes_per_second>},
 };
@@ -102,6 +103,7 @@ constexpr Watched kCounters[] = {
     {"Aborts", same<&R::aborts>},
     {"Resets", same<&R::resets>},
     {"AbortedCommands", same<&R::aborted_commands>},
+    {"GrantedCommands", same<&R::granted>},
     {"LatencyUsec", same<latency>},
     {"HandlerCounters", same<&R::handler_counters>},
 };
@@ -156,6 +158,7 @@ constexpr sd_bus_vtable kDeviceVtable[] = {
     SD_BUS_PROPERTY("WatchdogKills", "t", get<&R::watchdog_kills>, 0, kEmits),
     SD_BUS_PROPERTY("LastExit", "s", get<&R::last_exit>, 0, kEmits),
     SD_BUS_PROPERTY("Sandbox", "a{sv}", get<&R::sandbox>, 0, kEmits),
+    SD_BUS_PROPERTY("IoGrants", "s", get<&R::io_grants>, 0, kEmits),
     SD_BUS_PROPERTY("LimitIops", "t", get<&R::limit_iops>, 0, kEmits),
     SD_BUS_PROPERTY("LimitBytesPerSecond", "t", get<&R::limit_bytes_per_second>, 0, kEmits),
     SD_BUS_PROPERTY("InFlight", "u", get<&R::in_flight>, 0, 0),
@@ -173,6 +176,7 @@ constexpr sd_bus_vtable kDeviceVtable[] = {
     SD_BUS_PROPERTY("Aborts", "t", get<&R::aborts>, 0, 0),
     SD_BUS_PROPERTY("Resets", "t", get<&R::resets>, 0, 0),
     SD_BUS_PROPERTY("AbortedCommands", "t", get<&R::aborted_commands>, 0, 0),
+    SD_BUS_PROPERTY("GrantedCommands", "a{st}", get<&R::granted>, 0, 0),
     SD_BUS_PROPERTY("LatencyUsec", "a{st}", get<latency>, 0, 0),
     SD_BUS_PROPERTY("HandlerCounters", "a{st}", get<&R::handler_counters>, 0, 0),
     SD_BUS_VTABLE_END,

@@ -47,6 +47,7 @@ class CheckOwner final : public HostSession::Owner {
     co_return fail(Cause::NotFound, ENODEV, "a check has no LUN");
   }
   void host_facts(const HostFacts&) override {}
+  void host_offers_grant(const GrantOffer&) override {}
   void host_counter(std::string_view, std::uint64_t) override {}
   void host_ended(const std::string& how) override {
     how_ = how;

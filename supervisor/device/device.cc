@@ -71,6 +71,9 @@ void Device::drop_host() {
   if (host_) host_->abandon();
   host_.reset();
   witness_.reset();
+  offer_.reset();
+  granted_.reset();
+  grant_state_ = kNoGrant;
 }
 
 bool Device::take_over_wait(PendingReply& added) {
@@ -262,6 +265,7 @@ awaitable<Result<>> Device::start_host() {
   attached_ = true;
   co_await pump_do(std::move(attach));
   if (!watched) co_await take_channel_away();
+  apply_grant();
   co_return watched;
 }
 

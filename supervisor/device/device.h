@@ -171,6 +171,13 @@ class Device final : public std::enable_shared_from_this<Device>,
   void doom_host(std::string why);
   boost::asio::awaitable<void> keep_commands_from_host(bool keep);
 
+  // device_grants.cc
+  void take_grant_anew();
+  boost::asio::awaitable<void> open_grant();
+  void apply_grant();
+  void show_grant_state(std::string state);
+  boost::asio::awaitable<void> pause_grant(bool pause);
+
   // device_requests.cc
   boost::asio::awaitable<Result<>> ask(bool needs_host,
                                        std::move_only_function<boost::asio::awaitable<Result<>>()> work);
@@ -216,6 +223,7 @@ class Device final : public std::enable_shared_from_this<Device>,
   boost::asio::awaitable<Result<UniqueFd>> host_asks_file(FileAsked asked) override;
   boost::asio::awaitable<Result<control::Identity>> host_asks_identity() override;
   void host_facts(const HostFacts& facts) override;
+  void host_offers_grant(const GrantOffer& offer) override;
   void host_counter(std::string_view name, std::uint64_t value) override;
   void host_ended(const std::string& how) override;
 
@@ -246,8 +254,14 @@ class Device final : public std::enable_shared_from_this<Device>,
   bool write_cache_set_ = false;  // the kernel's attribute has been changed since we serve the device
   bool write_cache_off_ = false;  // by an initiator or an administrator: a fresh host must be told
   std::string unit_state_;        // what the last host told its successor
-  UniqueFd witness_;              // of the file that the host writes to
-  bool writes_lost_ = false;      // a fresh host must be told
+  std::shared_ptr<const UniqueFd> witness_;  // of the file that the host writes to
+  std::optional<GrantOffer> offer_;          // the present host's
+  std::shared_ptr<const UniqueFd> granted_;  // the file that goes with it; shared with the pump
+  bool granted_in_memory_ = false;
+  bool opening_grant_ = false;
+  static constexpr const char* kNoGrant = "none: the handler offers none";
+  std::string grant_state_ = kNoGrant;  // as operators see it
+  bool writes_lost_ = false;            // a fresh host must be told
   bool given_up_ = false;
 
   std::shared_ptr<HostSession> host_;    // shared with its coroutines

@@ -75,7 +75,7 @@ awaitable<void> Device::keep_host(ChannelFds channel) {
   kept.emplace_back(KeptKind::Doorbell, std::move(channel.host_doorbell));
   kept.emplace_back(KeptKind::Eventfd, std::move(channel.doorbell));
   if (witness_) {
-    auto witness = duplicate(witness_);
+    auto witness = duplicate(*witness_);
     if (witness) kept.emplace_back(KeptKind::Witness, std::move(*witness));
   }
   co_await keeper_.keep(std::move(kept));
@@ -171,8 +171,10 @@ awaitable<Result<>> Device::adopt(KeptLun kept) {
 
 // The channel first, whatever became of the process: its last answers count.
 awaitable<void> Device::adopt_host(KeptLun kept, std::uint64_t question_id) {
-  if (kept.has(KeptKind::Witness)) witness_ = kept.take(KeptKind::Witness);
-  files_.claim(handler_config(), witness_);
+  if (kept.has(KeptKind::Witness)) {
+    witness_ = context_.files.closed_here(kept.take(KeptKind::Witness));
+    files_.claim(handler_config(), *witness_);
+  }
   std::unique_ptr<Channel> channel;
   const bool attached = journal_->cursors().host_link == HostLink::Attached;
   const bool whole = complete(kept);

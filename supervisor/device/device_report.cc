@@ -77,6 +77,10 @@ DeviceReport Device::report() const {
                     max,
                     std::min(stats_->host_latency.quantile(500), max),
                     std::min(stats_->host_latency.quantile(990), max)};
+  report.io_grants = grant_state_;
+  report.granted = {{"read", stats_->granted_reads.get()},
+                    {"write", stats_->granted_writes.get()},
+                    {"in vain", stats_->grants_missed.get()}};
   report.handler_counters.insert(counters_.begin(), counters_.end());
   return report;
 }

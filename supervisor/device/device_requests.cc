@@ -126,7 +126,9 @@ awaitable<Result<>> Device::do_resize(std::uint64_t size_bytes) {
 awaitable<Result<>> Device::do_write_cache(bool on) {
   if (write_cache_is(on)) co_return Result<>();
   const seconds limit = open_limit();
+  co_await pause_grant(true);
   auto set = co_await host_->set_write_cache(on, limit);
+  co_await pause_grant(false);
   if (set) {
     kernel_->facts.write_cache = on;
     write_cache_set_ = true;
@@ -179,7 +181,11 @@ awaitable<Result<UniqueFd>> Device::host_asks_file(FileAsked asked) {
   FilePolicy policy = context_.policies.of(label_).file_policy();
   auto opened = co_await files_.open(handler_config(), std::move(asked), std::move(policy), kOpenDeadline);
   if (!opened) co_return std::unexpected(std::move(opened.error()));
-  if (opened->witness) witness_ = std::move(opened->witness);
+  if (opened->witness) {
+    offer_.reset();  // it was of the file before
+    take_grant_anew();
+    witness_ = context_.files.closed_here(std::move(opened->witness));
+  }
   co_return std::move(opened->file);
 }
 

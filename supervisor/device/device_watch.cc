@@ -179,6 +179,7 @@ RateLimits Device::rate_limits() const {
 
 void Device::take_new_policies() {
   set_wait_limits();
+  if ((granted_ != nullptr) != context_.policies.of(label_).io_grants.value_or(true)) take_grant_anew();
   watch_wake_.notify();
   changed();  // the limits can be read
 }

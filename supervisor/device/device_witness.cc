@@ -1,4 +1,6 @@
 // Writes that were answered and lost with a host.
+#include <utility>
+
 #include "base/log.h"
 #include "supervisor/broker/write_back_witness.h"
 #include "supervisor/device/device.h"
@@ -7,8 +9,8 @@ namespace bulkhead::supervisor {
 
 // What the kernel told a dead host in its last flush, nobody else will hear.
 void Device::ask_witness() {
-  const UniqueFd witness = std::move(witness_);
-  if (!witness || !write_back_failed(witness)) return;
+  const auto witness = std::exchange(witness_, nullptr);
+  if (!witness || !write_back_failed(*witness)) return;
   writes_lost_ = true;
   save_record();
   constexpr const char* kText =

@@ -71,6 +71,8 @@ std::string_view HostMessages::take(std::string_view bytes, std::size_t descript
       return {};
     case Message::kDeviceFacts:
       return take_facts(message.device_facts());
+    case Message::kIoGrant:
+      return take_grant(message.io_grant());
     case Message::kCounters:
       return take_counters(message.counters());
     default:
@@ -124,6 +126,17 @@ std::string_view HostMessages::take_request(const Message& message) {
 std::string_view HostMessages::take_facts(const control::DeviceFacts& facts) {
   if (facts.unit_state().size() > kMaxUnitState) return "a unit state longer than it may be";
   listener_.facts({facts.read_only(), facts.write_cache(), facts.size_bytes(), facts.unit_state()});
+  return {};
+}
+
+std::string_view HostMessages::take_grant(const control::IoGrant& grant) {
+  constexpr std::uint64_t kMostBytes = INT64_MAX;  // what a file's offset can be
+  if (grant.number() == 0 || grant.number() > UINT32_MAX >> channel::kGrantBits)
+    return "an I/O grant with a number that can't be";
+  if (grant.bytes() == 0 || grant.bytes() > kMostBytes || grant.first_byte() > kMostBytes - grant.bytes())
+    return "an I/O grant beyond what a file can hold";
+  listener_.grant_offered(
+      {grant.number(), grant.first_byte(), grant.bytes(), grant.largest_transfer_bytes()});
   return {};
 }
 

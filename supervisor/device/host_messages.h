@@ -22,6 +22,14 @@ struct HostFacts {
   std::string unit_state;  // for the next host; nothing we understand
 };
 
+// Message IoGrant, as the host says: nothing of it is known to be true.
+struct GrantOffer {
+  std::uint32_t number = 0;
+  std::uint64_t first_byte = 0;
+  std::uint64_t bytes = 0;
+  std::uint32_t largest_transfer_bytes = 0;
+};
+
 class HostMessages {
  public:
   // Who acts on what was found in order.
@@ -37,6 +45,7 @@ class HostMessages {
     virtual void identity_wanted(std::uint64_t id) = 0;
     virtual void said(const control::Log& line) = 0;
     virtual void facts(const HostFacts& facts) = 0;
+    virtual void grant_offered(const GrantOffer& offer) = 0;
     virtual void counter(std::string_view name, std::uint64_t value) = 0;
 
    protected:
@@ -69,6 +78,7 @@ class HostMessages {
   [[nodiscard]] std::string_view take_opened(const control::Opened& opened);
   [[nodiscard]] std::string_view take_request(const control::Message& message);
   [[nodiscard]] std::string_view take_facts(const control::DeviceFacts& facts);
+  [[nodiscard]] std::string_view take_grant(const control::IoGrant& grant);
   [[nodiscard]] std::string_view take_counters(const control::Counters& counters);
 
   Listener& listener_;

@@ -22,6 +22,9 @@ struct Nobody final : HostMessages::Listener {
   void identity_wanted(std::uint64_t) override { BULKHEAD_CHECK(hellos == 1); }
   void said(const control::Log&) override { BULKHEAD_CHECK(hellos == 1); }
   void facts(const HostFacts&) override { BULKHEAD_CHECK(hellos == 1); }
+  void grant_offered(const GrantOffer& offer) override {
+    BULKHEAD_CHECK(offer.number != 0 && offer.bytes != 0 && offer.first_byte + offer.bytes <= INT64_MAX);
+  }
   void counter(std::string_view name, std::uint64_t) override {
     BULKHEAD_CHECK(!name.empty() && name.size() <= 31);
   }

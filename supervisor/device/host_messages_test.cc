@@ -30,6 +30,7 @@ class HostMessagesTest : public ::testing::Test, public HostMessages::Listener {
     size = facts.size_bytes;
     unit_state = facts.unit_state;
   }
+  void grant_offered(const GrantOffer& offer) override { offers.push_back(offer); }
   void counter(std::string_view name, std::uint64_t) override { counters.emplace_back(name); }
 
   std::string take(const Message& message, std::size_t descriptors = 0) {
@@ -64,7 +65,35 @@ class HostMessagesTest : public ::testing::Test, public HostMessages::Listener {
   std::string unit_state;
   std::optional<Result<>> answer;
   std::vector<std::string> files, lines, counters;
+  std::vector<GrantOffer> offers;
 };
+
+TEST_F(HostMessagesTest, IoGrantsMustFitIntoAFile) {
+  greet();
+  auto offer = [](std::uint32_t number, std::uint64_t first, std::uint64_t bytes) {
+    Message message;
+    control::IoGrant& grant = *message.mutable_io_grant();
+    grant.set_number(number);
+    grant.set_first_byte(first);
+    grant.set_bytes(bytes);
+    grant.set_largest_transfer_bytes(1 << 20);
+    return message;
+  };
+  EXPECT_EQ(take(offer(1, 4096, 1 << 30)), "");
+  EXPECT_EQ(take(offer(2, INT64_MAX - 512, 512)), "");
+  ASSERT_EQ(offers.size(), 2u);
+  EXPECT_EQ(offers[0].first_byte, 4096u);
+  EXPECT_EQ(offers[1].number, 2u);
+  EXPECT_THAT(take(offer(0, 0, 512)), HasSubstr("number"));
+  EXPECT_THAT(take(offer(1u << 30, 0, 512)), HasSubstr("number"));
+  for (const auto& [first, bytes] : {std::pair<std::uint64_t, std::uint64_t>{0, 0},
+                                     {0, UINT64_MAX},
+                                     {UINT64_MAX, 1},
+                                     {INT64_MAX, 1},
+                                     {UINT64_MAX - 511, 512}})
+    EXPECT_THAT(take(offer(1, first, bytes)), HasSubstr("beyond")) << first << ", " << bytes;
+  EXPECT_EQ(offers.size(), 2u);
+}
 
 TEST_F(HostMessagesTest, HelloOpensTheConversationOnce) {
   EXPECT_THAT(take(log_line("early")), HasSubstr("before Hello"));

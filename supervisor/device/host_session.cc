@@ -301,6 +301,10 @@ void HostSession::facts(const HostFacts& facts) {
   if (owner_ != nullptr) owner_->host_facts(facts);
 }
 
+void HostSession::grant_offered(const GrantOffer& offer) {
+  if (owner_ != nullptr) owner_->host_offers_grant(offer);
+}
+
 void HostSession::counter(std::string_view name, std::uint64_t value) {
   if (owner_ != nullptr) owner_->host_counter(name, value);
 }

@@ -39,6 +39,7 @@ class HostSession final : public std::enable_shared_from_this<HostSession>, priv
     virtual boost::asio::awaitable<Result<UniqueFd>> host_asks_file(FileAsked asked) = 0;
     virtual boost::asio::awaitable<Result<control::Identity>> host_asks_identity() = 0;
     virtual void host_facts(const HostFacts& facts) = 0;
+    virtual void host_offers_grant(const GrantOffer& offer) = 0;
     virtual void host_counter(std::string_view name, std::uint64_t value) = 0;
     // The process is gone, and can't write anything any more. Once, last.
     virtual void host_ended(const std::string& how) = 0;
@@ -121,6 +122,7 @@ class HostSession final : public std::enable_shared_from_this<HostSession>, priv
   void identity_wanted(std::uint64_t id) override;
   void said(const control::Log& line) override;
   void facts(const HostFacts& facts) override;
+  void grant_offered(const GrantOffer& offer) override;
   void counter(std::string_view name, std::uint64_t value) override;
 
   void send(const control::Message& message, std::span<const int> fds = {});

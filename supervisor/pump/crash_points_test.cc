@@ -19,6 +19,7 @@ namespace bulkhead::supervisor {
 namespace {
 
 using testing::CrashWorld;
+using testing::Grants;
 using testing::Work;
 
 constexpr std::uint64_t kNever = ~std::uint64_t{0};
@@ -31,8 +32,8 @@ TEST(CrashPoints, AreInTheTestBuildsOnly) {
 #else
 
 // A day in the life of a data path, everything once.
-std::string live(const std::function<bool()>& dies) {
-  CrashWorld world(dies);
+std::string live(const std::function<bool()>& dies, Grants grants = Grants::None) {
+  CrashWorld world(dies, grants);
   world.initiator_sends(Work::Write);
   world.host_starts();
   world.initiator_sends(Work::Read);
@@ -64,11 +65,25 @@ TEST(CrashPoints, SupervisorMayDieAtEveryOneOfThem) {
   }
 }
 
+// What is done by grant when the supervisor dies is done again, and not once more after it was answered.
+TEST(CrashPoints, SupervisorMayDieAtEveryOneOfThemWithGrants) {
+  std::uint64_t points = 0;
+  ASSERT_EQ(live([&points] { return ++points == kNever; }, Grants::All), "");
+  ASSERT_GT(points, 80u);
+  for (std::uint64_t at = 1; at <= points; ++at) {
+    std::uint64_t now = 0;
+    EXPECT_EQ(live([&now, at] { return ++now == at; }, Grants::All), "") << "died at point " << at;
+  }
+}
+
 TEST(CrashPoints, SupervisorsMayDieEverySoOften) {
   for (std::uint64_t stride = 2; stride < 40; ++stride) {
     std::uint64_t now = 0;
     // Not for ever: somebody must get something done.
-    EXPECT_EQ(live([&now, stride] { return ++now % stride == 0 && now < 400; }), "") << stride;
+    const auto dies = [&now, stride] { return ++now % stride == 0 && now < 400; };
+    EXPECT_EQ(live(dies), "") << stride;
+    now = 0;
+    EXPECT_EQ(live(dies, Grants::All), "") << stride << " with grants";
   }
 }
 
@@ -135,6 +150,7 @@ struct Bounds {
   std::size_t commands;
   unsigned crashes;
   unsigned host_deaths;
+  Grants grants;
 };
 
 // One run; empty: no violation (or everything from here on is known).
@@ -142,11 +158,13 @@ std::string explore(Choices& choices, const Bounds& bounds, std::unordered_set<s
   constexpr Work kWorks[] = {Work::Write, Work::CompareAndWrite, Work::Read, Work::AbortOldest};
   unsigned crashes = 0, deaths = 0;
   std::size_t sent = 0;
-  CrashWorld world([&] {
-    if (crashes == bounds.crashes || choices.choose(2) == 0) return false;
-    ++crashes;
-    return true;
-  });
+  CrashWorld world(
+      [&] {
+        if (crashes == bounds.crashes || choices.choose(2) == 0) return false;
+        ++crashes;
+        return true;
+      },
+      bounds.grants);
   while (world.violation().empty()) {
     const std::uint64_t state = ((world.state_hash() * 31 + crashes) * 31 + deaths) * 31 + sent;
     if (!choices.repeating() && !met.insert(state).second) return {};
@@ -192,10 +210,11 @@ unsigned from_environment(const char* name, unsigned otherwise) {
   return text != nullptr ? static_cast<unsigned>(std::strtoul(text, nullptr, 10)) : otherwise;
 }
 
-TEST(CrashPoints, EveryOrderOfEventsWithEveryDeathKeepsThePromise) {
+void explore_all(Grants grants) {
   const Bounds bounds{.commands = from_environment("BULKHEAD_COMMANDS", 2),
                       .crashes = from_environment("BULKHEAD_CRASHES", 2),
-                      .host_deaths = 2};
+                      .host_deaths = 2,
+                      .grants = grants};
   std::unordered_set<std::uint64_t> met;
   Choices choices;
   std::uint64_t runs = 0;
@@ -207,6 +226,13 @@ TEST(CrashPoints, EveryOrderOfEventsWithEveryDeathKeepsThePromise) {
   std::printf("%u commands, %u crashes: %llu runs, %zu states\n", static_cast<unsigned>(bounds.commands),
               bounds.crashes, static_cast<unsigned long long>(runs), met.size());
   EXPECT_GT(met.size(), 50u);
+}
+
+TEST(CrashPoints, EveryOrderOfEventsWithEveryDeathKeepsThePromise) {
+  explore_all(Grants::None);
+}
+TEST(CrashPoints, EveryOrderOfEventsWithEveryDeathKeepsThePromiseWithGrants) {
+  explore_all(Grants::All);
 }
 #endif
 

@@ -20,6 +20,8 @@ constexpr std::uint32_t kSuspectAfter = 2;
 constexpr std::uint32_t kPoisonAfter = 3;
 // An honest host rings once for each sleep of ours, behind an answer; so it is never ahead by more than one.
 constexpr std::uint32_t kMostEmptyRings = 10'000;
+// Of what is done by grant before the kernel is told: it may go on with some while we do the rest.
+constexpr std::uint64_t kGrantedAtOnce = 128 * 1024;
 
 bool is_good(std::uint8_t status) {
   return status == kStatusGood || status == kStatusConditionMet;
@@ -41,7 +43,7 @@ DataPath::DataPath(CommandRing ring, std::shared_ptr<Journal> journal, std::shar
     const SlotIndex index = *i;
     i = table_.newer_than(index);
     const Progress& progress = table_.at(index).progress;
-    if (progress.state == CommandState::Submitted) ++submitted_;
+    if (progress.state == CommandState::Submitted) with_host(table_.at(index), 1);
     if (progress.replays >= kSuspectAfter) ++suspects_;
     if (progress.state == CommandState::TooLarge) fail_command(index, kTransferTooLong);
   }
@@ -54,7 +56,10 @@ bool DataPath::work() {
   const bool more_answers = reap();
   if (!broken_) seen_head_ = ring_.head();
   const bool more_commands = consume();
-  submit_waiting();
+  const std::uint32_t before = table_.size();
+  const bool more_to_submit = submit_waiting();
+  // What was answered there has left room for commands that are still in the ring.
+  const bool room_again = no_room_ns_ != 0 && table_.size() < before;
   if (limits_.refuse && !channel_) end_waits();
   flush();
   show_load();
@@ -63,7 +68,7 @@ bool DataPath::work() {
     tell_idle_ = false;
     events_.idle();
   }
-  return more_answers || more_commands;
+  return more_answers || more_commands || more_to_submit || room_again;
 }
 
 // Once nothing is left to do, a host that answers must ring; one that answered just now did not.
@@ -184,18 +189,70 @@ void DataPath::manage(const RingTaskManagement& request) {
   events_.task_management(tasks);
 }
 
-void DataPath::submit_waiting() {
+// True: there is more that can go on at once.
+bool DataPath::submit_waiting() {
   turn_due_ns_ = 0;
-  if (!channel_ || held_) return;
+  if (!channel_ || held_) return false;
+  std::uint64_t granted_bytes = 0;
   while (next_to_submit_ && (suspects_ == 0 || submitted_ == 0)) {
+    if (granted_bytes >= kGrantedAtOnce) return true;
     const SlotIndex index = *next_to_submit_;
-    if ((meter_.limits_anything() || refused_ns_ != 0) && !within_limits(table_.at(index))) return;
+    if ((meter_.limits_anything() || refused_ns_ != 0) && !within_limits(table_.at(index))) return false;
+    const std::uint64_t bytes = table_.at(index).data_bytes;
     next_to_submit_ = table_.newer_than(index);
     if (given_up_by_kernel(table_.at(index)))
       expire(index);
+    else if (done_by_grant(index))
+      granted_bytes += bytes;
     else if (!submit(index))
       fail_command(index, kInternalTargetFailure);
   }
+  return false;
+}
+
+// All older commands have been answered or are with the host. A read may return what was there before or
+// after those of them that are not answered yet; a write must not run beside another change.
+bool DataPath::done_by_grant(SlotIndex index) {
+  const InFlightCommand& command = table_.at(index);
+  if (!grant_.stands() || grant_paused_ || suspects_ != 0 || exclude_all_ != 0) return false;
+  if (grant_.file().in_memory && shares_pump_) return false;
+  const auto transfer = plain_transfer(command.cdb);
+  if (!transfer || !grant_.covers(*transfer, command.data_bytes, channel_->grant())) return false;
+  if (transfer->write && exclude_writes_ != 0 && !apart_from_changes(*transfer)) return false;
+  if (transfer->write) channel_->granted_write_begins();
+  const bool done = grant_.carry_out(*transfer, ring_.region(), table_.segments_of(index));
+  if (transfer->write) channel_->granted_write_ends();
+  if (!done) {
+    stats_->grants_missed.add(1);
+    return false;
+  }
+  now_ns_ = monotonic_ns();  // what it took counts
+  (transfer->write ? stats_->granted_writes : stats_->granted_reads).add(1);
+  BULKHEAD_PROBE3(command_granted, this, command.id.value, command.cdb[0]);
+  const auto moved = transfer->write ? 0 : static_cast<std::uint32_t>(command.data_bytes);
+  answer(index, {command.id, command.sequence, kStatusGood, {}, 0}, moved);
+  return true;
+}
+
+// Of a write: nothing that the host has under way can touch its blocks.
+bool DataPath::apart_from_changes(const BlockTransfer& transfer) {
+  for (auto i = table_.oldest(); i; i = table_.newer_than(*i)) {
+    const InFlightCommand& other = table_.at(*i);
+    if (other.progress.state != CommandState::Submitted)
+      break;  // younger ones have not been given to it either
+    if (excluded_beside(other.cdb[0]) == Excludes::Nothing) continue;
+    const auto known = plain_transfer(other.cdb);
+    if (!known || known->overlaps(transfer)) return false;
+  }
+  return true;
+}
+
+void DataPath::with_host(const InFlightCommand& command, int change) {
+  const auto amount = static_cast<std::uint32_t>(change);
+  submitted_ += amount;
+  const Excludes excludes = excluded_beside(command.cdb[0]);
+  if (excludes != Excludes::Nothing) exclude_writes_ += amount;
+  if (excludes == Excludes::All) exclude_all_ += amount;
 }
 
 bool DataPath::submit(SlotIndex index) {
@@ -218,7 +275,7 @@ bool DataPath::submit(SlotIndex index) {
   persist(command.submit_index, channel_->submit_index());
   command.given_ns = now_ns_;
   table_.set_progress(index, progress);
-  ++submitted_;
+  with_host(command, 1);
   if (progress.replays > 0) stats_->replayed.add(1);
   channel::Slot slot{.generation = progress.generation,
                      .cmd_id = command.id.value,
@@ -260,18 +317,23 @@ bool DataPath::return_data(SlotIndex index, std::uint32_t data_bytes, RingAnswer
 
 void DataPath::finish(SlotIndex index, std::uint8_t status, std::span<const std::uint8_t> sense,
                       std::uint32_t data_bytes) {
-  InFlightCommand& command = table_.at(index);
+  const InFlightCommand& command = table_.at(index);
   RingAnswer answer{command.id, command.sequence, status, sense, 0};
   const bool reads = command.facts.direction == channel::Direction::In ||
                      command.facts.direction == channel::Direction::Both;
   if (is_good(status) && reads && !return_data(index, data_bytes, answer)) {
-    status = answer.scsi_status = kStatusCheckCondition;
-    sense = answer.sense = kInternalTargetFailure;
+    answer.scsi_status = kStatusCheckCondition;
+    answer.sense = kInternalTargetFailure;
     answer.read_len = 0;
   }
+  this->answer(index, answer, data_bytes);
+}
+
+void DataPath::answer(SlotIndex index, const RingAnswer& answer, std::uint32_t data_bytes) {
+  const InFlightCommand& command = table_.at(index);
   if (!broken_) ring_.answer(answer);
-  count(command, status, sense, data_bytes);
-  if (command.progress.state == CommandState::Submitted) --submitted_;
+  count(command, answer.scsi_status, answer.sense, data_bytes);
+  if (command.progress.state == CommandState::Submitted) with_host(command, -1);
   if (command.progress.replays >= kSuspectAfter) --suspects_;
   table_.remove(index);
 }
@@ -283,6 +345,7 @@ void DataPath::fail_command(SlotIndex index, const FixedSense& sense) {
 void DataPath::attach(std::unique_ptr<Channel> channel) {
   BULKHEAD_CHECK(!channel_ && channel->size().slots == table_.slots());
   channel_ = std::move(channel);
+  grant_ = IoGrant();  // one that came too late for the last channel
   perhaps_again_ = false;
   empty_rings_ = 0;
   persist(journal_->cursors().host_link, HostLink::Attached);
@@ -290,57 +353,6 @@ void DataPath::attach(std::unique_ptr<Channel> channel) {
   if (detached_ns_ == 0) return;
   const std::uint64_t stall_us = (monotonic_ns() - detached_ns_) / 1000;
   stats_->longest_stall_us.set(std::max(stats_->longest_stall_us.get(), stall_us));
-}
-
-void DataPath::adopt_host(std::unique_ptr<Channel> channel) {
-  BULKHEAD_CHECK(!channel_ && channel->size().slots == table_.slots());
-  channel_ = std::move(channel);
-  perhaps_again_ = true;
-  next_to_submit_.reset();
-  for (auto i = table_.oldest(); i; i = table_.newer_than(*i)) {
-    const InFlightCommand& command = table_.at(*i);
-    Progress progress = command.progress;
-    if (progress.state == CommandState::Submitted) {
-      if (channel_->seen_by_host(command.submit_index)) continue;
-      progress.state = CommandState::Waiting;
-      table_.set_progress(*i, progress);
-      --submitted_;
-    }
-    // Not one that the host has: its answer may be there before we come to it.
-    if (!next_to_submit_) next_to_submit_ = i;
-  }
-  channel_->ring_host();
-  end_adopted_stall();
-  tell_aborted_again();
-}
-
-void DataPath::lose_adopted_host() {
-  now_ns_ = monotonic_ns();
-  end_adopted_stall();
-  lose_host({});
-  flush();
-}
-
-// Nobody looked at the ring while there was no supervisor. When it ended, nobody knows: not before its last
-// turn. Without commands that turn may be long ago, and nothing waited.
-void DataPath::end_adopted_stall() {
-  if (table_.size() == 0) return;
-  const std::uint64_t last = journal_->cursors().last_turn_ns;
-  const std::uint64_t now = monotonic_ns();
-  if (last == 0 || last > now) return;
-  stats_->longest_stall_us.set(std::max(stats_->longest_stall_us.get(), (now - last) / 1000));
-}
-
-// Whether the dead supervisor lived to tell the host, nobody knows; to hear it twice does no harm.
-void DataPath::tell_aborted_again() {
-  listed_.clear();
-  for (auto i = table_.oldest(); i; i = table_.newer_than(*i)) {
-    const Progress& progress = table_.at(*i).progress;
-    if (progress.state == CommandState::Submitted && progress.aborted)
-      listed_.push_back({*i, progress.generation});
-  }
-  if (listed_.empty()) return;
-  events_.task_management({.function = TaskFunction::AbortTask, .with_host = listed_, .answered = 0});
 }
 
 void DataPath::detach() {
@@ -355,6 +367,7 @@ void DataPath::detach() {
 }
 
 void DataPath::lose_host(std::string_view rule) {
+  grant_ = IoGrant();
   retired_ = std::move(channel_);
   detached_ns_ = now_ns_;
   persist(journal_->cursors().host_link, HostLink::Ending);
@@ -379,7 +392,7 @@ void DataPath::retire_submitted(SlotIndex index) {
   progress.state = CommandState::Waiting;
   ++progress.replays;
   table_.set_progress(index, progress);
-  --submitted_;
+  with_host(command, -1);
   if (progress.replays == kSuspectAfter) ++suspects_;
   if (progress.replays < kPoisonAfter) return;
   stats_->poisoned.add(1);

@@ -2,7 +2,8 @@
 //
 // Threads: the device's pump, except the constructor. Nothing here blocks, allocates or takes a lock; what
 // may take long (a host that is gone, a device that vanished) is told to `Events` and settled by the control
-// thread. Data is copied once each way, between the kernel's data area and the channel's data file.
+// thread. Data is copied once each way, between the kernel's data area and the channel's data file; or, by an
+// I/O grant, moved between the data area and the host's file without the host.
 #pragma once
 
 #include <chrono>
@@ -22,6 +23,7 @@
 #include "supervisor/pump/answer.h"
 #include "supervisor/pump/device_stats.h"
 #include "supervisor/pump/in_flight.h"
+#include "supervisor/pump/io_grant.h"
 #include "supervisor/pump/rate_limits.h"
 #include "supervisor/pump/waiting.h"
 #include "supervisor/ring/command_ring.h"
@@ -89,6 +91,14 @@ class DataPath {
   // How long comes_soon() looks at most; 0: not at all.
   void set_busy_poll(std::chrono::microseconds limit) { for_commands_ = for_answers_ = BusyPoll(limit); }
 
+  // From now on this counts, if the host's grant word agrees; an empty one: nothing is granted. It is gone
+  // with the channel.
+  void set_grant(const IoGrant& grant) { grant_ = grant; }
+  // While it is paused, nothing is done by grant.
+  void pause_grant(bool pause) { grant_paused_ = pause; }
+  // Other devices wait for this one's turns to end.
+  void set_shares_pump(bool shares) { shares_pump_ = shares; }
+
   // The host rang, before this turn. One that does so without end and without answers only takes our time
   // (channel_abi.h, "Doorbells"), and is ended.
   void rung();
@@ -129,15 +139,20 @@ class DataPath {
   bool consume();
   bool refuse_too_large(const RingCommand& command);
   void manage(const RingTaskManagement& request);
-  void submit_waiting();
+  bool submit_waiting();
   bool submit(SlotIndex index);
+  [[nodiscard]] bool done_by_grant(SlotIndex index);
+  [[nodiscard]] bool apart_from_changes(const BlockTransfer& transfer);
+  void with_host(const InFlightCommand& command, int change);
   [[nodiscard]] bool within_limits(const InFlightCommand& command);  // waiting.cc
   void finish(SlotIndex index, std::uint8_t status, std::span<const std::uint8_t> sense,
               std::uint32_t data_bytes);
+  void answer(SlotIndex index, const RingAnswer& answer, std::uint32_t data_bytes);
   [[nodiscard]] bool return_data(SlotIndex index, std::uint32_t data_bytes, RingAnswer& answer);
   void fail_command(SlotIndex index, const FixedSense& sense);
   void retire_submitted(SlotIndex index);
   void lose_host(std::string_view rule);
+  // data_path_adoption.cc
   void end_adopted_stall();
   void tell_aborted_again();
   // waiting.cc
@@ -160,6 +175,12 @@ class DataPath {
   std::vector<AbortedTasks::Listed> listed_;  // reused
   std::optional<SlotIndex> next_to_submit_;   // oldest that no host has; all newer ones wait too
   std::uint32_t submitted_ = 0;
+  // Of them, those beside which nothing may be written, or read, by grant.
+  std::uint32_t exclude_writes_ = 0;
+  std::uint32_t exclude_all_ = 0;
+  IoGrant grant_;
+  bool grant_paused_ = false;
+  bool shares_pump_ = false;
   std::uint32_t empty_rings_ = 0;  // of the present host, more than it has given answers
   std::uint32_t suspects_ = 0;     // commands two hosts died with: while there are any, one command at a time
   bool held_ = false;

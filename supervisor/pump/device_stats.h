@@ -100,6 +100,8 @@ struct DeviceStats {
   Counter resets;            // that resets the logical unit
   Counter aborted_commands;  // under way when either named them
   Counter latency_max_us;
+  Counter granted_reads, granted_writes;  // done by grant, without the host
+  Counter grants_missed;                  // tried in vain: the host did it
   LatencyHistogram latency;
   LatencyHistogram host_latency;  // of it, from giving the command to the host, of those that one had
 };

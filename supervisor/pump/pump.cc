@@ -57,6 +57,8 @@ Result<> Pump::add(PumpClient& client) {
   epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.ptr = &client.uio_source_}};
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, client.uio().get(), &event) != 0)
     return fail_errno(errno, "watch a uio device");
+  clients_.push_back(&client);
+  tell_who_shares();
   // What was queued before the uio device was opened never raises an event.
   schedule(client);
   return {};
@@ -91,6 +93,12 @@ void Pump::remove(PumpClient& client) {
   client.queued_ = false;
   std::erase(dozing_, &client);
   client.dozes_ = false;
+  std::erase(clients_, &client);
+  tell_who_shares();
+}
+
+void Pump::tell_who_shares() {
+  for (PumpClient* client : clients_) client->path().set_shares_pump(clients_.size() > 1);
 }
 
 void Pump::schedule(PumpClient& client) {

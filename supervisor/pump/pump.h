@@ -83,12 +83,14 @@ class Pump {
   // True: it has more to do.
   [[nodiscard]] bool serve(PumpClient& client, bool alone);
   void drop_retired(PumpClient& client);
+  void tell_who_shares();
 
   UniqueFd epoll_;
   UniqueFd wake_;
   std::mutex lock_;  // of posted_ alone; never held while work runs
   std::vector<std::move_only_function<void()>> posted_;
   bool stop_ = false;  // pump thread
+  std::vector<PumpClient*> clients_;
   std::vector<PumpClient*> ready_;
   std::vector<PumpClient*> dozing_;  // those that want a turn at some time, though nothing happens
   std::uint64_t next_due_ns_ = 0;    // when the first of them does, at the earliest; 0: there are none

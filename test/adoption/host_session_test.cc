@@ -48,6 +48,7 @@ class Owner final : public HostSession::Owner {
     co_return identity;
   }
   void host_facts(const HostFacts& told) override { facts = told; }
+  void host_offers_grant(const GrantOffer&) override {}
   void host_counter(std::string_view, std::uint64_t) override {}
   void host_ended(const std::string& how) override { end = how; }
 

@@ -113,6 +113,14 @@ Result<> FileDevice::resize(ByteCount size) {
   return {};
 }
 
+// With O_DIRECT there is no page cache to share, but for a tmpfs, which is one. write_cache=off wants every
+// write to be durable.
+std::optional<ByteOffset> FileDevice::io_grant() const {
+  const bool cached = direct_alignment_ == 0 || lies_in_memory(backing_.fd.get());
+  if (config_.read_only || !config_.write_cache || !cached) return std::nullopt;
+  return ByteOffset{0};
+}
+
 Result<> FileDevice::close() {
   if (config_.read_only) return {};
   if (losses_.untold())

@@ -65,6 +65,7 @@ void FileDevice::flush(Io& io) {
   if (config_.read_only) return io.done(IoStatus::Ok);
   services_.count("flushes", 1);
   Operation& operation = prepare(Work::Flush, 0, 0, io);
+  losses_.granted(services_.granted_writes());
   if (losses_.fails_flush()) {
     report_failure(operation, losses_.how() == IoStatus::NoSpace ? ENOSPC : EIO);
     return finish(operation, losses_.how());

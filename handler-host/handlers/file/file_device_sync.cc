@@ -69,6 +69,7 @@ void FileDevice::failed(Operation& operation, int number) {
     order_.withdraw(operation);
   } else {
     order_.failed(operation);
+    losses_.granted(services_.granted_writes());
     losses_.happened(status);
   }
   if (asked_for_flush(operation)) losses_.told(operation.answered);

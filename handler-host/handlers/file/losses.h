@@ -32,6 +32,10 @@ class Losses {
     if (untold_ && number <= newest_) --open_;
   }
 
+  // Writes that were done without us, by an I/O grant: Services::granted_writes(), to be told before a flush
+  // begins and before happened().
+  void granted(std::uint32_t count);
+
   // How much a flush that is asked for now will make durable; to be kept for the calls below.
   [[nodiscard]] std::uint64_t answered() const { return ended_; }
   void flush_succeeded(std::uint64_t answered) {
@@ -57,8 +61,10 @@ class Losses {
   std::uint64_t flushed_ = 0;  // the first so many of those that ended are durable
   bool untold_ = false;
   IoStatus how_ = IoStatus::WriteError;
-  std::uint64_t newest_ = 0;  // write that may be lost
-  std::uint64_t open_ = 0;    // those up to it that have not ended
+  std::uint64_t newest_ = 0;      // write that may be lost
+  std::uint64_t open_ = 0;        // those up to it that have not ended
+  std::uint32_t granted_ = 0;     // as told last; odd: one is under way
+  bool granted_is_open_ = false;  // and is one of open_
 };
 
 }  // namespace bulkhead::handler

@@ -69,6 +69,9 @@ class RodTokens {
   }
   void revoke_all() { revoke(BlockRange{0, ~std::uint64_t{0}}); }
 
+  // There is none that a change could revoke.
+  [[nodiscard]] bool none() const { return valid_ == 0; }
+
   // Of the valid ones, the oldest place first.
   template <class Visit>
   void for_each_valid(Time now, Visit visit) const {

@@ -2,11 +2,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 #include <span>
 #include <stdexcept>
+#include <utility>
 
 #include "supervisor/journal/crash_point.h"
 #include "supervisor/pump/guarded_copy.h"
@@ -17,6 +20,8 @@ namespace {
 constexpr std::uint32_t kPages = 4;
 constexpr ChannelSize kSize{.slots = 4, .data_bytes = kPages * channel::kPage};
 constexpr std::size_t kBytes = 4096;
+constexpr std::size_t kFileBlocks = 256;
+constexpr std::byte kMark{0xee};  // no pattern
 constexpr std::uint8_t kGood = 0x00, kCheckCondition = 0x02, kTaskAborted = 0x40;
 
 struct SupervisorDied {};
@@ -37,6 +42,10 @@ std::byte pattern(std::size_t command) {
   return static_cast<std::byte>(command * 37 + 11);
 }
 
+bool holds(std::span<const std::byte> bytes, std::byte byte) {
+  return std::ranges::all_of(bytes, [byte](std::byte one) { return one == byte; });
+}
+
 class Hash {
  public:
   template <class T>
@@ -55,8 +64,12 @@ class Hash {
 
 }  // namespace
 
-CrashWorld::CrashWorld(std::function<bool()> dies) : dies_(std::move(dies)) {
+CrashWorld::CrashWorld(std::function<bool()> dies, Grants grants) : dies_(std::move(dies)) {
   install_bus_error_guard();
+  if (grants == Grants::All) {
+    file_ = std::make_shared<const UniqueFd>(::memfd_create("image", MFD_CLOEXEC));
+    if (::ftruncate(file_->get(), kFileBlocks * kBytes) != 0) throw std::runtime_error("no file");
+  }
 #ifdef BULKHEAD_CRASH_POINTS
   crash_hook = ask;
 #endif
@@ -111,6 +124,7 @@ void CrashWorld::take_over() {
     ChannelFds fds{copy_of(kept_.requests), copy_of(kept_.completions), copy_of(kept_.data),
                    copy_of(kept_.host_doorbell), copy_of(kept_.doorbell)};
     path_->adopt_host(Channel::adopt(kSize, std::move(fds)).value());
+    grant();
     if (!host_alive_) path_->detach();
   } else {
     host_alive_ = false;
@@ -150,6 +164,10 @@ void CrashWorld::initiator_sends(Work work) {
   const std::size_t index = commands_.size();
   std::array<std::uint8_t, 16> cdb{};
   cdb[9] = static_cast<std::uint8_t>(index);
+  if (file_) {
+    cdb[13] = 1;  // block
+    set_block(index, work == Work::Read ? pattern(index) : std::byte{0});
+  }
   const std::vector<std::uint8_t> data(kBytes, static_cast<std::uint8_t>(pattern(index)));
   std::optional<std::uint64_t> ticket;
   switch (work) {
@@ -191,9 +209,48 @@ void CrashWorld::host_starts() {
     kept_ = std::move(ends.kept);
     host_alive_ = true;
     with_host_.clear();
-    survive([this, &ends] { path_->attach(std::move(ends.channel)); });
+    if (file_) host_->set_grant(1 << channel::kGrantBits | channel::kGrantReads | channel::kGrantWrites);
+    survive([this, &ends] {
+      path_->attach(std::move(ends.channel));
+      grant();
+    });
   }
   settle();
+}
+
+void CrashWorld::grant() {
+  if (file_)
+    path_->set_grant(IoGrant({.file = file_,
+                              .number = 1,
+                              .size = {kFileBlocks * kBytes},
+                              .block_bytes = kBytes,
+                              .largest_bytes = kBytes,
+                              .writable = true,
+                              .in_memory = true}));
+}
+
+std::vector<std::byte> CrashWorld::block(std::size_t index) const {
+  std::vector<std::byte> bytes(kBytes);
+  const auto at = static_cast<off_t>(index * kBytes);
+  if (::pread(file_->get(), bytes.data(), kBytes, at) != static_cast<ssize_t>(kBytes))
+    throw std::runtime_error("the image was cut");
+  return bytes;
+}
+
+void CrashWorld::set_block(std::size_t index, std::byte byte) {
+  const std::vector<std::byte> bytes(kBytes, byte);
+  const auto at = static_cast<off_t>(index * kBytes);
+  if (::pwrite(file_->get(), bytes.data(), kBytes, at) != static_cast<ssize_t>(kBytes))
+    throw std::runtime_error("the image can't be written");
+}
+
+// By host or by grant, it is in the file; and what is written afterwards stays.
+void CrashWorld::judge_file(std::size_t index) {
+  Command& command = commands_[index];
+  if (command.work != Work::Write) return;
+  if (!holds(block(index), std::exchange(command.seen_good, true) ? kMark : pattern(index)))
+    wrong(fmt::format("command {} is GOOD, and its block holds other bytes", index));
+  set_block(index, kMark);
 }
 
 void CrashWorld::host_dies() {
@@ -231,6 +288,8 @@ void CrashWorld::execute(Command& command, std::uint32_t slot) {
     std::ranges::fill(buffer, pattern(index));
   else if (std::ranges::any_of(buffer, [index](std::byte byte) { return byte != pattern(index); }))
     wrong(fmt::format("command {} brought other bytes than its initiator's", index));
+  else if (file_)
+    set_block(index, pattern(index));
 }
 
 void CrashWorld::host_answers(std::size_t which) {
@@ -252,7 +311,10 @@ void CrashWorld::judge() {
     const auto end = kernel_.finished(command.ticket);
     if (!end) continue;
     if (end->status == kGood) {
-      if (command.executions == 0) wrong(fmt::format("command {} is GOOD and never ran", i));
+      if (file_)
+        judge_file(i);
+      else if (command.executions == 0)
+        wrong(fmt::format("command {} is GOOD and never ran", i));
       if (command.work == Work::Read &&
           (end->data.size() != kBytes || std::ranges::any_of(end->data, [i](std::uint8_t byte) {
              return static_cast<std::byte>(byte) != pattern(i);

@@ -20,10 +20,13 @@ namespace bulkhead::supervisor::testing {
 
 enum class Work : std::uint8_t { Read, Write, CompareAndWrite, TooLarge, AbortOldest };
 
+// Does the host grant reads and writes of its file?
+enum class Grants : std::uint8_t { None, All };
+
 class CrashWorld final : private DataPath::Events {
  public:
   // `dies`: asked at every crash point; true ends the supervisor there.
-  explicit CrashWorld(std::function<bool()> dies);
+  explicit CrashWorld(std::function<bool()> dies, Grants grants = Grants::None);
   ~CrashWorld();
   CrashWorld(const CrashWorld&) = delete;
   CrashWorld& operator=(const CrashWorld&) = delete;
@@ -50,6 +53,7 @@ class CrashWorld final : private DataPath::Events {
     std::uint64_t ticket;
     unsigned executions = 0;
     bool aborted = false;
+    bool seen_good = false;
   };
 
   void host_broke_rule(std::string_view rule) override;
@@ -68,12 +72,17 @@ class CrashWorld final : private DataPath::Events {
   void settle();
   void host_takes();
   void judge();
+  void judge_file(std::size_t index);
+  void grant();
+  [[nodiscard]] std::vector<std::byte> block(std::size_t index) const;
+  void set_block(std::size_t index, std::byte byte);
   void execute(Command& command, std::uint32_t slot);
   [[nodiscard]] Command& command_of(std::uint32_t slot);
   void wrong(std::string text);
 
   FakeKernel kernel_{{.ring_bytes = 1024, .data_blocks = 12}};
   std::function<bool()> dies_;
+  std::shared_ptr<const UniqueFd> file_;  // command i's block is the one at i
   UniqueFd journal_fd_;
   std::shared_ptr<Journal> journal_;
   std::shared_ptr<DeviceStats> stats_;

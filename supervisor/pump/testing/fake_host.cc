@@ -90,6 +90,14 @@ void FakeHost::set_completion_head(std::uint32_t head) {
   ring_supervisor_.ring_if_asleep();
 }
 
+void FakeHost::set_grant(std::uint32_t word) {
+  store_release(object_at<channel::CompletionsHeader>(completions_.bytes(), 0).grant, word);
+}
+
+std::uint32_t FakeHost::granted_writes() const {
+  return load_acquire(object_at<channel::RequestsHeader>(requests_.bytes(), 0).granted_writes);
+}
+
 bool FakeHost::requests_are_read_only() const {
   void* at = ::mmap(nullptr, channel::kPage, PROT_READ | PROT_WRITE, MAP_SHARED, ends_.requests.get(), 0);
   if (at == MAP_FAILED) return true;

@@ -32,6 +32,8 @@ class FakeHost {
   void answer_raw(const channel::CompletionEntry& entry);
   [[nodiscard]] channel::CompletionEntry honest(std::uint32_t index) const;
   void set_completion_head(std::uint32_t head);
+  void set_grant(std::uint32_t word);
+  [[nodiscard]] std::uint32_t granted_writes() const;
   [[nodiscard]] bool requests_are_read_only() const;
 
  private:

@@ -1,0 +1,95 @@
+// I/O grants of a device's host: what it offers, what becomes of it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <utility>
+
+#include "base/log.h"
+#include "supervisor/broker/grant_file.h"
+#include "supervisor/device/device.h"
+
+namespace bulkhead::supervisor {
+namespace {
+
+using boost::asio::awaitable;
+
+constexpr std::chrono::milliseconds kOpenDeadline{15'000};
+
+}  // namespace
+
+void Device::host_offers_grant(const GrantOffer& offer) {
+  offer_ = offer;
+  take_grant_anew();
+}
+
+// The file is opened only when there is an offer, and closed with it: who has no use for it does not hold it.
+void Device::take_grant_anew() {
+  granted_ = nullptr;
+  apply_grant();
+  if (!context_.policies.of(label_).io_grants.value_or(true))
+    show_grant_state("off: tcmu.conf says io_grants = off");
+  else if (!offer_ || !witness_)
+    show_grant_state(kNoGrant);
+  else if (!opening_grant_)
+    boost::asio::co_spawn(context_.io, open_grant(), boost::asio::detached);
+}
+
+void Device::show_grant_state(std::string state) {
+  if (grant_state_ == state) return;
+  grant_state_ = std::move(state);
+  changed();
+}
+
+// One at a time: storage may hang, and a host offers as often as it likes.
+awaitable<void> Device::open_grant() {
+  const auto self = shared_from_this();
+  opening_grant_ = true;
+  const auto witness = witness_;
+  const std::uint32_t number = offer_->number;
+  std::move_only_function<Result<FileForGrant>()> job = [witness] { return open_for_grant(*witness); };
+  auto opened = co_await context_.files.run<FileForGrant>("open a file for an I/O grant", kOpenDeadline,
+                                                          std::move(job));
+  opening_grant_ = false;
+  if (!offer_ || offer_->number != number || witness_ != witness) {
+    if (offer_) take_grant_anew();
+    co_return;
+  }
+  if (!context_.policies.of(label_).io_grants.value_or(true)) co_return;
+  if (!opened) {
+    show_grant_state(fmt::format("none: {}", opened.error().what));
+    co_return;
+  }
+  granted_ = context_.files.closed_here(std::move(opened->file));
+  granted_in_memory_ = opened->in_memory;
+  apply_grant();
+  show_grant_state(granted_in_memory_ ? "granted, while no other LUN shares its pump: the file is in memory"
+                                      : "granted");
+}
+
+// What the host says of its own file harms its own LUN alone. What must hold for the others is that no call
+// waits, and that no other file is meant. Before a host is attached a grant would be forgotten; then it is
+// applied.
+void Device::apply_grant() {
+  if (!attached_ || !path_on_pump_) return;
+  IoGrant grant;
+  if (granted_ && offer_)
+    grant = IoGrant({.file = granted_,
+                     .number = offer_->number,
+                     .first = {offer_->first_byte},
+                     .size = {offer_->bytes},
+                     .block_bytes = kernel_->facts.block_bytes,
+                     .largest_bytes = std::min(offer_->largest_transfer_bytes, IoGrant::kLargestBytes),
+                     .writable = true,
+                     .in_memory = granted_in_memory_});
+  pump_.post([this, grant] { path_->set_grant(grant); });
+}
+
+// While the host changes what writes have to be, none must be on its way beside it.
+awaitable<void> Device::pause_grant(bool pause) {
+  auto set = [this, pause] { path_->pause_grant(pause); };
+  co_await pump_do(std::move(set));
+}
+
+}  // namespace bulkhead::supervisor

@@ -1,0 +1,79 @@
+// READ and WRITE without the host: between the kernel's data area and the file that the host has granted.
+//
+// Nothing here waits for storage. The page cache is asked with RWF_NOWAIT, and what it can't do at once is
+// the host's work, as without a grant: a page that is not there, a write that must allocate or that the file
+// system only does blocking. So a grant is worth most where a hand-over would cost more than the work, and a
+// slow disk costs no other LUN anything. Files in memory know no such flag; a hostile host could keep their
+// inode locked for a while. They are served only while the device has its pump for itself, so that only its
+// own commands can wait.
+//
+// What was not done wholly is done again by the host from its beginning: a read or write twice is as good as
+// once. Threads: the device's pump. Memory: made once.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/quantity.h"
+#include "base/unique_fd.h"
+#include "supervisor/journal/journal_abi.h"
+#include "supervisor/pump/granted_cdb.h"
+
+namespace bulkhead::supervisor {
+
+// What the host has told of its file, judged (device_grants.cc).
+struct GrantedFile {
+  std::shared_ptr<const UniqueFd> file;  // null: nothing is granted
+  std::uint32_t number = 0;              // IoGrant::number
+  ByteOffset first{};                    // of the LUN's block 0
+  ByteCount size{};                      // of the LUN
+  std::uint32_t block_bytes = 0;
+  std::uint32_t largest_bytes = 0;  // of one command
+  bool writable = false;
+  bool in_memory = false;  // never waits for storage, but knows no RWF_NOWAIT
+};
+
+class IoGrant {
+ public:
+  // More than the largest transfer has pieces of 4 KiB.
+  static constexpr std::size_t kMaxSegments = 256;
+  static constexpr std::uint32_t kLargestBytes = kMaxSegments * 4096;
+
+  IoGrant() = default;
+  explicit IoGrant(const GrantedFile& file) : file_(file) {}
+
+  [[nodiscard]] bool stands() const { return file_.file != nullptr; }
+  [[nodiscard]] const GrantedFile& file() const { return file_; }
+
+  // `word`: the channel's grant word, as it is now. `data_bytes`: what the initiator's side moves.
+  [[nodiscard]] bool covers(const BlockTransfer& transfer, std::uint64_t data_bytes,
+                            std::uint32_t word) const;
+  // True: all of it is done. False: nothing is known of it, and the host must do it.
+  [[nodiscard]] bool carry_out(const BlockTransfer& transfer, std::span<std::byte> region,
+                               std::span<const KernelSegment> segments);
+
+ private:
+  // Where asking was in vain, it is tried ever less often.
+  class Patience {
+   public:
+    [[nodiscard]] bool try_now();
+    void worked() { misses_ = 0; }
+    void in_vain();
+
+   private:
+    std::uint32_t misses_ = 0;
+    std::uint32_t skip_ = 0;
+  };
+  [[nodiscard]] bool still_reaches(std::uint64_t end) const;
+
+  GrantedFile file_;
+  Patience reads_, writes_;
+  std::array<iovec, kMaxSegments> pieces_{};
+};
+
+}  // namespace bulkhead::supervisor
