@@ -11,7 +11,7 @@ source /usr/lib/bulkhead-guest/lib.sh
 
 readonly ROUNDS=${BENCH_ROUNDS:-3} SECONDS_EACH=${BENCH_SECONDS:-4} LUNS=${BENCH_LUNS:-16}
 # Whom to measure; "bulkhead+KEY=VALUE" is Bulkhead with that line in tcmu.conf.
-read -ra WHO_ALL <<<"${BENCH_WHO:-bulkhead tcmu-runner fileio ceiling}"
+read -ra WHO_ALL <<<"${BENCH_WHO:-bulkhead bulkhead+io_grants=off tcmu-runner fileio ceiling}"
 readonly RESULTS=$FILES/results.tsv
 
 units_of() { # units_of WHO: whose control groups count as the daemon
