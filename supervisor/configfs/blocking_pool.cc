@@ -81,7 +81,7 @@ std::shared_ptr<const UniqueFd> BlockingPool::closed_here(UniqueFd fd) const {
             std::unique_ptr<UniqueFd> owned(last);
             std::move_only_function<void()> close = [owned = std::move(owned)] {};
             // Without a pool or a thread it is closed with the job, here.
-            static_cast<void>(submit(work, std::move(close)));
+            [[maybe_unused]] const Result<> queued = submit(work, std::move(close));
           }};
 }
 
