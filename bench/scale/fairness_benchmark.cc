@@ -48,6 +48,7 @@ Result<Round> run_round(ServedLuns& luns, std::uint32_t deep, std::chrono::milli
 
 double median(const std::vector<Round>& rounds, double Round::* of) {
   std::vector<double> values;
+  values.reserve(rounds.size());
   for (const Round& round : rounds) values.push_back(round.*of);
   std::ranges::sort(values);
   return values[values.size() / 2];

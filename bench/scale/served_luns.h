@@ -19,7 +19,7 @@ namespace bulkhead::bench {
 
 struct LunsWanted {
   unsigned count = 1;
-  unsigned at_once = supervisor::StartGate::kAtOnce;  // hosts that are being started at the same time
+  unsigned at_once = supervisor::StartGate::usual();  // hosts that are being started at the same time
   unsigned pumps = 0;                                 // 0: one for each processor, as in service
   std::uint32_t depth = 1;
   std::uint64_t bytes = 1 << 20;

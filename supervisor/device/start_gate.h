@@ -7,10 +7,12 @@
 // for them. Threads: the control thread.
 #pragma once
 
+#include <algorithm>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <deque>
 #include <memory>
+#include <thread>
 #include <utility>
 
 #include "supervisor/device/wake.h"
@@ -30,10 +32,11 @@ class StartGate {
   };
 
  public:
-  // So many keep several processors busy, though each waits for the kernel now and then.
-  static constexpr unsigned kAtOnce = 32;
+  // So many keep the processors busy, though each waits for the kernel now and then. Many more would not have
+  // their first word ready before somebody loses patience with them, and start again for ever.
+  static unsigned usual() { return 4 * std::max(1u, std::thread::hardware_concurrency()); }
 
-  explicit StartGate(boost::asio::io_context& io, unsigned at_once = kAtOnce)
+  explicit StartGate(boost::asio::io_context& io, unsigned at_once = usual())
       : io_(io), state_(std::make_shared<State>(at_once)) {}
 
   // Somebody else's begins when it ends. May outlive the gate.
