@@ -164,11 +164,7 @@ std::uint32_t Channel::grant() const {
   return load_acquire(completions().grant);
 }
 
-void Channel::granted_write_begins() const {
-  persist(requests().granted_writes, requests().granted_writes + 1);
-}
-
-void Channel::granted_write_ends() const {
+void Channel::count_granted_write() const {
   persist(requests().granted_writes, requests().granted_writes + 1);
 }
 

@@ -66,9 +66,8 @@ class Channel {
   [[nodiscard]] bool has_completion() const;
   // What the host grants now: channel_abi.h, "I/O grants". Not older than the completion taken last.
   [[nodiscard]] std::uint32_t grant() const;
-  // A write by grant begins; it has ended.
-  void granted_write_begins() const;
-  void granted_write_ends() const;
+  // To be called when a write by grant begins, and when it has ended.
+  void count_granted_write() const;
   // A private copy of the next completion. nullopt: none. PeerBroken: the host claims more than it can have
   // written.
   [[nodiscard]] Result<std::optional<channel::CompletionEntry>> next_completion();

@@ -219,9 +219,9 @@ bool DataPath::done_by_grant(SlotIndex index) {
   const auto transfer = plain_transfer(command.cdb);
   if (!transfer || !grant_.covers(*transfer, command.data_bytes, channel_->grant())) return false;
   if (transfer->write && exclude_writes_ != 0 && !apart_from_changes(*transfer)) return false;
-  if (transfer->write) channel_->granted_write_begins();
+  if (transfer->write) channel_->count_granted_write();
   const bool done = grant_.carry_out(*transfer, ring_.region(), table_.segments_of(index));
-  if (transfer->write) channel_->granted_write_ends();
+  if (transfer->write) channel_->count_granted_write();
   if (!done) {
     stats_->grants_missed.add(1);
     return false;
