@@ -18,6 +18,7 @@ from kmsg import KernelLog
 from run_scenario import Outcome, next_phase, run_scenario
 
 HEARTBEAT_SECONDS = 5.0
+TARGETCLI_SERVER = Path("/usr/lib/bulkhead-guest/targetcli_server.py")
 
 
 class Agent:
@@ -37,6 +38,7 @@ class Agent:
         share.tell("up", seconds=round(time.clock_gettime(time.CLOCK_BOOTTIME), 1))
         threading.Thread(target=_heartbeat, daemon=True).start()
         pristine.remember()
+        subprocess.Popen(["python3", "-B", str(TARGETCLI_SERVER)], stdin=subprocess.DEVNULL, cwd="/")
         # Drivers still loading would compete with the first scenario.
         subprocess.run(["udevadm", "settle", "--timeout=60"], check=False, timeout=90)
         scenarios: list[dict[str, Any]] = self._plan["scenarios"]
