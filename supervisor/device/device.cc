@@ -19,6 +19,7 @@ using std::chrono::seconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds kConfigfsDeadline{10'000};
+// For a host's first word, at least: loading it and building its walls is all it does until then.
 constexpr seconds kHelloDeadline{10};
 constexpr seconds kDrainDeadline{5};
 constexpr seconds kKillGrace{5};
@@ -270,11 +271,11 @@ awaitable<Result<>> Device::start_host() {
 }
 
 awaitable<Result<>> Device::introduce(control::Start start, HostEnds ends, StartGate::Turn turn) {
+  const seconds limit = open_limit();
   std::optional<HostEnds> given(std::move(ends));
-  auto started = co_await host_->start(std::move(start), std::move(given), kHelloDeadline);
+  auto started = co_await host_->start(std::move(start), std::move(given), std::max(kHelloDeadline, limit));
   turn.end();
   if (!started) co_return started;
-  const seconds limit = open_limit();
   auto opened = co_await host_->open(open_message(), limit);
   // It owes the failure from now on, and tells so in its unit_state.
   if (opened) writes_lost_ = false;
