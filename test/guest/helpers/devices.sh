@@ -109,11 +109,12 @@ no_hosts_at_all() { ! pgrep -f '^tcmu-host: ' >/dev/null; }
 # writers_of FILE: processes that have it open for writing. The supervisor, and systemd for it, can only ask whether a write
 # back failed.
 writers_of() {
-  local fd pid
-  # Of fuser, which looks at mappings and directories too, an emulated machine has enough for ten seconds.
-  { find -L /proc/[0-9]*/fd -maxdepth 1 -samefile "$1" 2>/dev/null || true; } | while IFS=/ read -r _ _ pid _ fd; do
-    if grep -qsE '^flags:.*[12]$' "/proc/$pid/fdinfo/$fd"; then echo "$pid"; fi
-  done | sort -nu | xargs
+  local pid fd
+  for pid in $(fuser "$1" 2>/dev/null); do
+    for fd in /proc/"$pid"/fd/*; do
+      if [ "$fd" -ef "$1" ] && grep -qE '^flags:.*[12]$' "/proc/$pid/fdinfo/${fd##*/}"; then echo "$pid" && break; fi
+    done
+  done | xargs
 }
 
 has_object() { busctl --list tree "$BUS_NAME" | grep -qE "^$DEVICES/user_[0-9]+/$1\$"; }

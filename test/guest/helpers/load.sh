@@ -2,7 +2,7 @@
 # Verified load on a disk while something happens to what serves it. Sourced after lib.sh.
 
 # load_start NAME DISK [FIO-OPTION...]: random reads and writes in the background, every block read back and checked,
-# until load_stop. Without --rate_iops it takes all of an emulated processor, and everything else waits for that.
+# until load_stop.
 load_start() {
   local name=$1 disk=$2
   shift 2

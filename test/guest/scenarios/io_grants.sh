@@ -10,11 +10,7 @@ source /usr/lib/bulkhead-guest/helpers/load.sh
 source /usr/lib/bulkhead-guest/helpers/settings.sh
 source /usr/lib/bulkhead-guest/helpers/scsi.sh
 
-granted() { # granted NAME read|write
-  local all
-  all=$(property "$1" GrantedCommands)
-  all=${all#*\"$2\":} && printf "%s\n" "${all%%[,\}]*}"
-}
+granted() { property "$1" GrantedCommands | jq ".$2"; } # granted NAME read|write
 granted_over() { [ "$(granted "$1" "$2")" -gt "$3" ]; }
 state_begins() { [[ $(property "$1" IoGrants) == "$2"* ]]; }
 set_attribute() { write_errno "$(device_of "$1")/attrib/$2" "$3"; } # set_attribute NAME ATTRIBUTE VALUE: "0" or the errno
@@ -36,8 +32,8 @@ memory=$(loopback_lun memory)
 cached=$(loopback_lun cached)
 wait_until 30 state_begins memory granted || die "memory: $(property memory IoGrants)"
 wait_until 30 state_begins cached granted || die "cached: $(property cached IoGrants)"
-load_start memory "$memory" --iodepth=4 --rate_iops=30,30
-load_start cached "$cached" --iodepth=4 --rate_iops=30,30
+load_start memory "$memory" --iodepth=4 --rate_iops=100,100
+load_start cached "$cached" --iodepth=4 --rate_iops=100,100
 goes_on memory read write
 goes_on cached read
 

@@ -43,7 +43,7 @@ create_lun file other 64M /scratch/other.raw
 disk=$(loopback_lun liar)
 other=$(loopback_lun other)
 other_host=$(property other HostPid)
-load_start other "$other" --rate_iops=60,60
+load_start other "$other"
 load_flows other "$other"
 
 # The kernel's own unit attention, of the second LUN.

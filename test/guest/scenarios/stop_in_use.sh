@@ -32,7 +32,7 @@ for lun in "${luns[@]}"; do
   make_backing "/scratch/$lun.raw" 64M
   create_lun file "$lun" 64M "/scratch/$lun.raw"
   disk[$lun]=$(loopback_lun "$lun")
-  load_start "$lun" "${disk[$lun]}" --rate_iops=60,60
+  load_start "$lun" "${disk[$lun]}"
 done
 both_flow
 
