@@ -194,7 +194,7 @@ device_enabled() {
   place=$(device_of "$1") && [ "$(cat "$place/enable")" = 1 ]
 }
 
-# targetcli_run ARGUMENT...: unmodified targetcli, its output in the log. Its modules are loaded already, which saves four of
+# targetcli_run ARGUMENT...: unmodified targetcli, its output in the log. Its modules are loaded already, which saves half of
 # five seconds: inside/targetcli_server.py.
 targetcli_run() {
   within 180 python3 -I -S /usr/lib/bulkhead-guest/targetcli_call.py "$@" >&2 || die "targetcli $* failed"

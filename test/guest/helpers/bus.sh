@@ -47,13 +47,9 @@ check_config() {
 # device_object NAME: the path of a device whose name needs no escaping.
 device_object() {
   local place
-  for place in "$TARGET"/core/*/"$1"; do
-    [ -d "$place" ] || continue
-    place=${place%/*}
-    printf '%s/%s/%s\n' "$DEVICES" "${place##*/}" "$1"
-    return 0
-  done
-  die "there is no storage object $1"
+  place=$(device_of "$1") || die "there is no storage object $1"
+  place=${place%/*}
+  printf '%s/%s/%s\n' "$DEVICES" "${place##*/}" "$1"
 }
 
 # property NAME PROPERTY: of a device, without its type; a dictionary as compact JSON.

@@ -1,4 +1,4 @@
-"""Debian's own targetcli, its modules already loaded: emulated, Python needs four seconds for that at each call.
+"""Debian's own targetcli, its modules already loaded: emulated, a call takes two to three seconds then, and not five.
 
 One process per machine, started by agent.py. Each call is a fork of it, with the arguments, files, environment, directory,
 mount namespace and control group of the one who asks (targetcli_call.py); what then runs is /usr/bin/targetcli as it is.
