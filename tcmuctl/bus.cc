@@ -124,17 +124,6 @@ Outcome<Bus> Bus::open(const std::string& address) {
   return Bus(std::move(bus));
 }
 
-Outcome<json> Bus::call(const std::string& destination, const std::string& path, const std::string& interface,
-                        const std::string& member, std::chrono::seconds deadline) {
-  return send(destination, path, interface, member, nullptr, deadline);
-}
-
-Outcome<json> Bus::call_with(const std::string& destination, const std::string& path,
-                             const std::string& interface, const std::string& member,
-                             const std::string& argument, std::chrono::seconds deadline) {
-  return send(destination, path, interface, member, &argument, deadline);
-}
-
 Outcome<bool> Bus::may_own(const std::string& name) {
   int r = sd_bus_request_name(bus_.get(), name.c_str(), 0);
   if (r == -EACCES || r == -EPERM) return false;
@@ -144,8 +133,8 @@ Outcome<bool> Bus::may_own(const std::string& name) {
   return true;
 }
 
-Outcome<json> Bus::send(const std::string& destination, const std::string& path, const std::string& interface,
-                        const std::string& member, const std::string* argument,
+Outcome<json> Bus::call(const std::string& destination, const std::string& path, const std::string& interface,
+                        const std::string& member, const Arguments& arguments,
                         std::chrono::seconds deadline) {
   Message call;
   Message answer;
@@ -155,7 +144,13 @@ Outcome<json> Bus::send(const std::string& destination, const std::string& path,
   if (r >= 0) r = sd_bus_message_set_auto_start(call.get(), 0);
   // Whoever types the command may be asked for a password by polkit, where it runs.
   if (r >= 0) r = sd_bus_message_set_allow_interactive_authorization(call.get(), 1);
-  if (r >= 0 && argument != nullptr) r = sd_bus_message_append(call.get(), "s", argument->c_str());
+  for (const auto& argument : arguments) {
+    if (r < 0) break;
+    if (const auto* text = std::get_if<std::string>(&argument))
+      r = sd_bus_message_append(call.get(), "s", text->c_str());
+    else
+      r = sd_bus_message_append(call.get(), "t", std::get<std::uint64_t>(argument));
+  }
   if (r < 0) return std::unexpected(Failure{ExitCode::Failed, fmt::format("{}: {}", member, errno_text(-r))});
   auto usec = static_cast<std::uint64_t>(std::chrono::microseconds(deadline).count());
   r = sd_bus_call(bus_.get(), call.get(), usec, error.get(), Out(answer));

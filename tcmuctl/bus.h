@@ -3,9 +3,12 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
+#include <variant>
+#include <vector>
 
 #include "base/bus_handles.h"
 #include "tcmuctl/failure.h"
@@ -19,22 +22,17 @@ class Bus {
 
   // The answer's values: one value by itself, several as an array. Dictionaries are objects, so their keys
   // must be strings or object paths; variants are what they contain.
+  using Arguments = std::vector<std::variant<std::string, std::uint64_t>>;
   [[nodiscard]] Outcome<nlohmann::json> call(const std::string& destination, const std::string& path,
                                              const std::string& interface, const std::string& member,
+                                             const Arguments& arguments = {},
                                              std::chrono::seconds deadline = std::chrono::seconds(5));
-  [[nodiscard]] Outcome<nlohmann::json> call_with(const std::string& destination, const std::string& path,
-                                                  const std::string& interface, const std::string& member,
-                                                  const std::string& argument,
-                                                  std::chrono::seconds deadline = std::chrono::seconds(5));
 
   // Takes the name and gives it back: does the bus's policy let this user own it? Errors: nobody can tell.
   [[nodiscard]] Outcome<bool> may_own(const std::string& name);
 
  private:
   explicit Bus(BusHandle bus) : bus_(std::move(bus)) {}
-  [[nodiscard]] Outcome<nlohmann::json> send(const std::string& destination, const std::string& path,
-                                             const std::string& interface, const std::string& member,
-                                             const std::string* argument, std::chrono::seconds deadline);
   BusHandle bus_;
 };
 

@@ -8,7 +8,9 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +37,8 @@ struct Arguments {
   std::vector<std::string> record;
   double interval = 1;
   unsigned rounds = 0;
+  std::optional<std::uint64_t> iops, bytes_per_second;
+  bool reset = false;
   std::string bus_address;  // both for tests and for odd systems
   std::string root = "/";
 };
@@ -119,17 +123,32 @@ Outcome<> watch_devices(const Arguments& arguments) {
   WatchOptions options{.interval = std::chrono::milliseconds(static_cast<long>(arguments.interval * 1000)),
                        .rounds = arguments.rounds,
                        .terminal = is_terminal()};
-  return watch(options, [&] { return inventory(arguments); }, screen, stdout);
+  return watch(
+      options, [&] { return inventory(arguments); }, screen, stdout);
 }
 
-Outcome<> operate_on(const Arguments& arguments, const std::string& method) {
+// `of` the device: what the method is called with.
+Outcome<> operate_on(const Arguments& arguments, const std::string& method,
+                     const std::function<Bus::Arguments(const Device&)>& of = {}) {
   Outcome<Bus> bus = Bus::open(arguments.bus_address);
   if (!bus) return std::unexpected(bus.error());
   Outcome<Inventory> all = read_inventory(*bus);
   if (!all) return std::unexpected(all.error());
   Outcome<Device> device = find_device(*all, arguments.device);
   if (!device) return std::unexpected(device.error());
-  return operate(*bus, *device, method);
+  return operate(*bus, *device, method, of ? of(*device) : Bus::Arguments{});
+}
+
+// What is not said stays as it is.
+Outcome<> limit(const Arguments& arguments) {
+  if (arguments.reset) return operate_on(arguments, "ResetLimits");
+  if (!arguments.iops && !arguments.bytes_per_second)
+    return std::unexpected(
+        Failure{ExitCode::Usage, "limit wants --iops N, --bytes-per-second N, or --reset; 0 is no limit"});
+  return operate_on(arguments, "SetLimits", [&arguments](const Device& device) -> Bus::Arguments {
+    return {arguments.iops.value_or(device.limit_iops),
+            arguments.bytes_per_second.value_or(device.limit_bytes_per_second)};
+  });
 }
 
 Outcome<> check(const Arguments& arguments) {
@@ -203,6 +222,19 @@ void add_commands(CLI::App& app, Arguments& arguments, std::function<Outcome<>()
   with_device(
       command("hold", "let a device's commands wait (root)", [&] { return operate_on(arguments, "Hold"); }));
   with_device(command("resume", "let them go on (root)", [&] { return operate_on(arguments, "Resume"); }));
+  CLI::App* limit_command = command("limit", "so many commands and bytes per second for a device (root)",
+                                    [&] { return limit(arguments); });
+  with_device(limit_command);
+  CLI::Option* reset =
+      limit_command->add_flag("--reset", arguments.reset, "what tcmu.conf says counts again");
+  const CLI::Range most(std::uint64_t{0}, std::uint64_t{1'000'000'000'000});  // what SetLimits takes
+  limit_command->add_option("--iops", arguments.iops, "commands per second; 0: no limit")
+      ->check(most)
+      ->excludes(reset);
+  limit_command->add_option("--bytes-per-second", arguments.bytes_per_second, "with K, M or G; 0: no limit")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(most)
+      ->excludes(reset);
   command("check-config", "would a handler take this config string?", [&] { return check(arguments); })
       ->add_option("CONFIG", arguments.config, "SUBTYPE/CONFIG")
       ->required();

@@ -70,6 +70,7 @@ Device device_of(const std::string& path, const json& properties) {
   take(properties, "LongestStallUsec", device.longest_stall_usec);
   take(properties, "LimitIops", device.limit_iops);
   take(properties, "LimitBytesPerSecond", device.limit_bytes_per_second);
+  take(properties, "LimitsFrom", device.limits_from);
   take(properties, "Throttled", device.throttled);
   take(properties, "ThrottledUsec", device.throttled_usec);
   take(properties, "Aborts", device.aborts);
@@ -143,9 +144,10 @@ Outcome<Inventory> read_inventory(Bus& bus) {
   return inventory_of(*objects);
 }
 
-Outcome<> operate(Bus& bus, const Device& device, const std::string& method) {
-  Outcome<json> done =
-      bus.call(names::kServiceName, device.path, names::kDeviceInterface, method, kOperationDeadline);
+Outcome<> operate(Bus& bus, const Device& device, const std::string& method,
+                  const Bus::Arguments& arguments) {
+  Outcome<json> done = bus.call(names::kServiceName, device.path, names::kDeviceInterface, method, arguments,
+                                kOperationDeadline);
   if (done) return {};
   Failure failure = done.error();
   if (failure.code == ExitCode::Denied)
@@ -164,8 +166,8 @@ Outcome<std::string> check_config(Bus& bus, const std::string& subtype_and_confi
         ExitCode::NotFound,
         fmt::format("no handler '{}'; there is {}", printable(subtype), known.empty() ? "none" : known)});
   Outcome<json> verdict =
-      bus.call_with(names::kServiceName, std::string(names::kLegacyRoot) + "/" + subtype,
-                    names::kLegacyInterface, "CheckConfig", subtype_and_config, kCheckDeadline);
+      bus.call(names::kServiceName, std::string(names::kLegacyRoot) + "/" + subtype, names::kLegacyInterface,
+               "CheckConfig", {subtype_and_config}, kCheckDeadline);
   if (!verdict) return std::unexpected(verdict.error());
   if (!verdict->is_array() || verdict->size() != 2 || !verdict->at(0).is_boolean() ||
       !verdict->at(1).is_string())

@@ -22,6 +22,7 @@ struct Device {
   std::uint64_t size = 0, state_since = 0, host_since = 0, restarts = 0, adoptions = 0;
   std::uint64_t oldest_command_usec = 0, deaths = 0, watchdog_kills = 0, expired = 0, poisoned = 0;
   std::uint64_t replayed = 0, longest_stall_usec = 0, aborts = 0, resets = 0, aborted_commands = 0;
+  std::string limits_from;
   std::uint64_t limit_iops = 0, limit_bytes_per_second = 0, throttled = 0, throttled_usec = 0;
   std::uint32_t block_size = 0, host_pid = 0, host_uid = 0, in_flight = 0, uio_minor = 0;
   bool read_only = false, write_cache = false;
@@ -47,8 +48,9 @@ struct Inventory {
 [[nodiscard]] Outcome<Device> find_device(const Inventory& inventory, const std::string& wanted);
 
 [[nodiscard]] Outcome<Inventory> read_inventory(Bus& bus);
-// "Restart", "Hold" or "Resume".
-[[nodiscard]] Outcome<> operate(Bus& bus, const Device& device, const std::string& method);
+// "Restart", "Hold", "SetLimits" and the like.
+[[nodiscard]] Outcome<> operate(Bus& bus, const Device& device, const std::string& method,
+                                const Bus::Arguments& arguments = {});
 // The message that goes with a valid config string. Failures: InvalidConfig with the reason; NotFound: no
 // such handler.
 [[nodiscard]] Outcome<std::string> check_config(Bus& bus, const std::string& subtype_and_config);

@@ -95,7 +95,7 @@ TEST_F(TcmuctlTest, ListAsJsonHasEveryProperty) {
   EXPECT_EQ(devices[0]["Size"], 1073741824);
   EXPECT_EQ(devices[0]["Commands"]["read"], 100);
   EXPECT_EQ(devices[0]["LatencyUsec"]["p99.9"], 900);
-  EXPECT_EQ(devices[0].size(), 44u);  // 37 properties
+  EXPECT_EQ(devices[0].size(), 45u);
 }
 
 TEST_F(TcmuctlTest, ShowFindsADeviceByNameOrByKey) {
@@ -120,6 +120,25 @@ TEST_F(TcmuctlTest, RestartHoldAndResumeReachTheModel) {
   EXPECT_EQ(tcmuctl("resume user_2/d0").code, 0);
   EXPECT_EQ(model_calls(),
             (std::vector<std::string>{"restart user_1/d1", "hold user_2/d0", "resume user_2/d0"}));
+}
+
+TEST_F(TcmuctlTest, LimitChangesWhatItSaysAndLeavesTheRest) {
+  EXPECT_EQ(tcmuctl("limit d1 --iops 200 --bytes-per-second 4M").code, 0);
+  service_.run([this] {
+    for (auto& [key, report] : service_.model.device_map) report.limit_bytes_per_second = 5000;
+  });
+  EXPECT_EQ(tcmuctl("limit d1 --iops 7").code, 0);
+  EXPECT_EQ(tcmuctl("limit d1 --reset").code, 0);
+  EXPECT_EQ(model_calls(),
+            (std::vector<std::string>{"limit to 200 and 4194304 user_1/d1", "limit to 7 and 5000 user_1/d1",
+                                      "reset limits of user_1/d1"}));
+}
+
+TEST_F(TcmuctlTest, LimitWithoutALimitIsAMistake) {
+  for (const char* wrong :
+       {"limit d1", "limit d1 --iops fast", "limit d1 --iops -1", "limit d1 --reset --iops 1"})
+    EXPECT_EQ(tcmuctl(wrong).code, 2) << wrong;
+  EXPECT_TRUE(model_calls().empty());
 }
 
 TEST_F(TcmuctlTest, ARefusedOperationExitsWithOneAndTheReason) {

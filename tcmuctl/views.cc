@@ -66,6 +66,7 @@ std::string limits_text(const Device& device) {
   if (device.limit_bytes_per_second != 0)
     text += fmt::format("{}{}/s", text.empty() ? "" : ", ", human_bytes(device.limit_bytes_per_second));
   if (text.empty()) text = "none now";
+  if (device.limits_from == "SetLimits") text += " (tcmuctl limit, not tcmu.conf)";
   return text + fmt::format("; {} commands had to wait, {} in all", device.throttled,
                             human_duration(device.throttled_usec));
 }

@@ -43,6 +43,8 @@ class AuthorizationTest : public ::testing::Test {
       as_nobody([&] {
         BusClient nobody(bus_.address());
         const Message call = nobody.new_call(bus::kServiceName, kD0, bus::kDeviceInterface, method);
+        if (method == "SetLimits")
+          sd_bus_message_append(call.get(), "tt", std::uint64_t{7}, std::uint64_t{0});
         sd_bus_message_set_allow_interactive_authorization(call.get(), int{interactive});
         answer = nobody.send(call);
       });
@@ -75,7 +77,7 @@ TEST_F(AuthorizationTest, EveryMethodHasItsActionInThePolicyThatIsInstalled) {
   policy << std::ifstream("dbus-policy/org.kernel.TCMUService1.policy").rdbuf();
   FakePolkit polkit(bus_.address());
   std::size_t asked = 0;
-  for (const char* method : {"Restart", "Hold", "Resume"}) {
+  for (const char* method : {"Restart", "Hold", "Resume", "SetLimits", "ResetLimits"}) {
     auto answer = nobody_calls(method);
     ASSERT_TRUE(polkit.wait_for_questions(++asked));
     const std::string question = polkit.questions().back();
@@ -84,7 +86,8 @@ TEST_F(AuthorizationTest, EveryMethodHasItsActionInThePolicyThatIsInstalled) {
     polkit.answer(true);
     EXPECT_EQ(answer.get(), "");
   }
-  EXPECT_THAT(model_calls(), ElementsAre("restart user_1/d0", "hold user_1/d0", "resume user_1/d0"));
+  EXPECT_THAT(model_calls(), ElementsAre("restart user_1/d0", "hold user_1/d0", "resume user_1/d0",
+                                         "limit to 7 and 0 user_1/d0", "reset limits of user_1/d0"));
 }
 
 TEST_F(AuthorizationTest, SomebodyIsAskedForAPasswordOnlyIfTheCallerAllowsThat) {

@@ -113,7 +113,8 @@ void DeviceObjects::Object::announce(const std::vector<const char*>& properties)
 }
 
 void DeviceObjects::Object::operate(sd_bus_message* call, Operation operation) {
-  boost::asio::co_spawn(set_.loop_.io(), set_.serve(keep(call), key_, operation), boost::asio::detached);
+  boost::asio::co_spawn(set_.loop_.io(), set_.serve(keep(call), key_, std::move(operation)),
+                        boost::asio::detached);
 }
 
 boost::asio::awaitable<void> DeviceObjects::serve(Message call, DeviceKey key,
@@ -121,7 +122,7 @@ boost::asio::awaitable<void> DeviceObjects::serve(Message call, DeviceKey key,
   auto authorized = authorization_.check(keep(call.get()), key.text());
   Result<> outcome = co_await std::move(authorized);
   if (outcome) {
-    auto work = (model_.*operation)(key);
+    auto work = operation(model_, key);
     outcome = co_await std::move(work);
   }
   if (outcome)

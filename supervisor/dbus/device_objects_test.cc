@@ -73,6 +73,7 @@ TEST_F(DeviceObjectsTest, EveryPropertyShowsItsFieldOfTheReport) {
       {"IoGrants", "\"granted\""},
       {"LimitIops", "100"},
       {"LimitBytesPerSecond", "10000000000"},
+      {"LimitsFrom", "\"tcmu.conf\""},
       {"InFlight", "7"},
       {"OldestCommandUsec", "900"},
       {"Commands", R"({"flush": 0, "other": 0, "read": 100, "unmap": 0, "write": 50})"},
@@ -191,6 +192,15 @@ TEST_F(DeviceObjectsTest, RootRestartsHoldsAndResumes) {
             (std::vector<std::string>{"restart user_1/d0", "hold user_1/d0", "resume user_1/d0"}));
 }
 
+TEST_F(DeviceObjectsTest, RootSetsLimitsAndGivesThemUpAgain) {
+  EXPECT_EQ(client_.call(kName, kD0, kDevice, "SetLimits", "tt", std::uint64_t{200}, std::uint64_t{0}), "");
+  EXPECT_EQ(call("ResetLimits"), "");
+  EXPECT_EQ(model_calls(),
+            (std::vector<std::string>{"limit to 200 and 0 user_1/d0", "reset limits of user_1/d0"}));
+  EXPECT_EQ(client_.call(kName, kD0, kDevice, "SetLimits", "ss", "fast", "slow").find("ERROR"), 0u);
+  EXPECT_EQ(model_calls().size(), 2u);
+}
+
 TEST_F(DeviceObjectsTest, ARefusedOperationSaysWhy) {
   service_.run([this] {
     service_.model.operation_outcome = fail(Cause::Busy, 0, "user_1/d0 is recovering: wait until it serves");
@@ -209,7 +219,7 @@ TEST_F(DeviceObjectsTest, OthersMayReadEverythingAndChangeNothing) {
                   .find("ERROR"),
               std::string::npos);
     EXPECT_NE(nobody.introspect(kName, kD0).find("Device1"), std::string::npos);
-    for (const char* method : {"Restart", "Hold", "Resume"})
+    for (const char* method : {"Restart", "Hold", "Resume", "ResetLimits"})
       EXPECT_EQ(
           nobody.call(kName, kD0, kDevice, method).find("ERROR org.freedesktop.DBus.Error.AccessDenied"), 0u);
     EXPECT_EQ(nobody.call(kName, kD0, kProperties, "Set", "ssv", kDevice.c_str(), "State", "s", "held")

@@ -2,6 +2,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <functional>
+#include <optional>
+#include <utility>
 
 #include "supervisor/dbus/append.h"
 
@@ -13,7 +16,7 @@ static_assert(static_cast<std::size_t>(CommandKind::Other) + 1 == kKindNames.siz
 
 using Counts = std::map<std::string, std::uint64_t>;
 
-template <std::uint64_t KindCounts::* Count>
+template <std::uint64_t KindCounts::*Count>
 Counts by_kind(const DeviceReport& report) {
   Counts counts;
   for (std::size_t kind = 0; kind < kCommandKinds; ++kind)
@@ -49,7 +52,24 @@ int get(sd_bus*, const char*, const char*, const char*, sd_bus_message* reply, v
 
 template <auto Operation>
 int call(sd_bus_message* message, void* view, sd_bus_error*) noexcept {
-  static_cast<DeviceView*>(view)->operate(message, Operation);
+  static_cast<DeviceView*>(view)->operate(message, std::mem_fn(Operation));
+  return 1;
+}
+
+int set_limits(sd_bus_message* message, void* view, sd_bus_error*) noexcept {
+  DeviceLimits limits;
+  const int r = sd_bus_message_read(message, "tt", &limits.iops, &limits.bytes_per_second);
+  if (r < 0) return r;
+  static_cast<DeviceView*>(view)->operate(message, [limits](ServiceModel& model, DeviceKey key) {
+    return model.set_limits(std::move(key), limits);
+  });
+  return 1;
+}
+
+int reset_limits(sd_bus_message* message, void* view, sd_bus_error*) noexcept {
+  static_cast<DeviceView*>(view)->operate(message, [](ServiceModel& model, DeviceKey key) {
+    return model.set_limits(std::move(key), std::nullopt);
+  });
   return 1;
 }
 
@@ -86,6 +106,7 @@ constexpr Watched kState[] = {
     {"IoGrants", same<&R::io_grants>},
     {"LimitIops", same<&R::limit_iops>},
     {"LimitBytesPerSecond", same<&R::limit_bytes_per_second>},
+    {"LimitsFrom", same<&R::limits_from>},
 };
 // OldestCommandUsec is an age: it changes by itself and is left out.
 constexpr Watched kCounters[] = {
@@ -136,6 +157,9 @@ constexpr sd_bus_vtable kDeviceVtable[] = {
     SD_BUS_METHOD("Restart", "", "", call<&ServiceModel::restart>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Hold", "", "", call<&ServiceModel::hold>, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD("Resume", "", "", call<&ServiceModel::resume>, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("SetLimits", SD_BUS_ARGS("t", iops, "t", bytes_per_second), SD_BUS_NO_RESULT,
+                            set_limits, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("ResetLimits", "", "", reset_limits, SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_PROPERTY("Name", "s", get<name>, 0, kConst),
     SD_BUS_PROPERTY("Hba", "s", get<hba>, 0, kConst),
     SD_BUS_PROPERTY("Subtype", "s", get<&R::subtype>, 0, kConst),
@@ -161,6 +185,7 @@ constexpr sd_bus_vtable kDeviceVtable[] = {
     SD_BUS_PROPERTY("IoGrants", "s", get<&R::io_grants>, 0, kEmits),
     SD_BUS_PROPERTY("LimitIops", "t", get<&R::limit_iops>, 0, kEmits),
     SD_BUS_PROPERTY("LimitBytesPerSecond", "t", get<&R::limit_bytes_per_second>, 0, kEmits),
+    SD_BUS_PROPERTY("LimitsFrom", "s", get<&R::limits_from>, 0, kEmits),
     SD_BUS_PROPERTY("InFlight", "u", get<&R::in_flight>, 0, 0),
     SD_BUS_PROPERTY("OldestCommandUsec", "t", get<&R::oldest_command_usec>, 0, 0),
     SD_BUS_PROPERTY("Commands", "a{st}", get<by_kind<&KindCounts::commands>>, 0, 0),

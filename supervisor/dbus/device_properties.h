@@ -3,6 +3,7 @@
 
 #include <systemd/sd-bus.h>
 
+#include <functional>
 #include <vector>
 
 #include "supervisor/model/service_model.h"
@@ -15,7 +16,7 @@ class DeviceView {
   virtual ~DeviceView() = default;
   // As it was when the message at hand arrived. A client asked for it.
   virtual const DeviceReport& report_for_client() = 0;
-  using Operation = boost::asio::awaitable<Result<>> (ServiceModel::*)(DeviceKey);
+  using Operation = std::move_only_function<boost::asio::awaitable<Result<>>(ServiceModel&, DeviceKey)>;
   // Answers `call` when the operation has ended.
   virtual void operate(sd_bus_message* call, Operation operation) = 0;
 };

@@ -103,6 +103,8 @@ class Device final : public std::enable_shared_from_this<Device>,
   boost::asio::awaitable<Result<>> restart();
   boost::asio::awaitable<Result<>> hold();
   boost::asio::awaitable<Result<>> resume();
+  // Errors: BadInput, for more than can be counted.
+  Result<> set_limits(std::optional<DeviceLimits> limits);
   // The kernel's RECONFIG events. What changes nothing is no error.
   boost::asio::awaitable<Result<>> resize(std::uint64_t size_bytes);
   boost::asio::awaitable<Result<>> set_write_cache(bool on);
@@ -273,7 +275,8 @@ class Device final : public std::enable_shared_from_this<Device>,
   std::deque<std::shared_ptr<Request>> requests_;
   std::optional<Leave> leaving_;
   bool held_ = false;
-  unsigned failures_ = 0;  // deaths and failed starts since the device last served for a while
+  std::optional<DeviceLimits> limits_;  // instead of tcmu.conf's
+  unsigned failures_ = 0;               // deaths and failed starts since the device last served for a while
   std::chrono::steady_clock::time_point serving_since_;
 
   Watchdog watchdog_;

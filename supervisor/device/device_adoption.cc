@@ -96,6 +96,10 @@ void Device::save_record() {
   record.set_blocked(blocked_);
   record.set_wwn(wwn_);
   record.set_held(held_);
+  if (limits_) {
+    record.set_limit_iops(limits_->iops);
+    record.set_limit_bytes_per_second(limits_->bytes_per_second);
+  }
   record.set_write_cache_off(write_cache_off_);
   record.set_unit_state(unit_state_);
   record.set_writes_lost(writes_lost_);
@@ -120,6 +124,7 @@ void Device::restore(const DeviceRecord& record) {
   blocked_ = record.blocked();
   wwn_ = record.wwn();
   held_ = record.held();
+  if (record.has_limit_iops()) limits_ = {record.limit_iops(), record.limit_bytes_per_second()};
   write_cache_off_ = record.write_cache_off();
   unit_state_ = record.unit_state();
   writes_lost_ = record.writes_lost();

@@ -392,4 +392,10 @@ awaitable<Result<>> DeviceManager::resume(DeviceKey key) {
   co_return co_await device->resume();
 }
 
+awaitable<Result<>> DeviceManager::set_limits(DeviceKey key, std::optional<DeviceLimits> limits) {
+  const auto device = find(key);
+  if (!device) co_return fail(Cause::NotFound, ENODEV, fmt::format("there is no device {}", key.text()));
+  co_return device->set_limits(limits);
+}
+
 }  // namespace bulkhead::supervisor

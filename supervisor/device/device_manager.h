@@ -43,6 +43,7 @@ class DeviceManager final : public ServiceModel {
   boost::asio::awaitable<Result<>> restart(DeviceKey key) override;
   boost::asio::awaitable<Result<>> hold(DeviceKey key) override;
   boost::asio::awaitable<Result<>> resume(DeviceKey key) override;
+  boost::asio::awaitable<Result<>> set_limits(DeviceKey key, std::optional<DeviceLimits> limits) override;
 
  private:
   struct Entry {

@@ -63,6 +63,7 @@ DeviceReport Device::report() const {
   const RateLimits limits = rate_limits();
   report.limit_iops = limits.commands_per_second;
   report.limit_bytes_per_second = limits.bytes_per_second;
+  report.limits_from = limits_ ? "SetLimits" : "tcmu.conf";
   report.throttled = stats_->throttled.get();
   report.throttled_usec = stats_->throttled_us.get();
   report.aborts = stats_->aborts.get();

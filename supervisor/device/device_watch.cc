@@ -170,11 +170,27 @@ void Device::set_wait_limits() {
 RateLimits Device::rate_limits() const {
   if (leaving_) return {};
   const DeviceSettings settings = context_.policies.of(label_);
-  RateLimits limits{.commands_per_second = settings.limit_iops.value_or(0),
-                    .bytes_per_second = settings.limit_bytes_per_second.value_or(0)};
+  const DeviceLimits chosen = limits_.value_or(
+      DeviceLimits{settings.limit_iops.value_or(0), settings.limit_bytes_per_second.value_or(0)});
+  RateLimits limits{.commands_per_second = chosen.iops, .bytes_per_second = chosen.bytes_per_second};
   if (settings.limit_burst)
     limits.burst_ms = static_cast<std::uint32_t>(std::chrono::milliseconds(*settings.limit_burst).count());
   return limits;
+}
+
+Result<> Device::set_limits(std::optional<DeviceLimits> limits) {
+  if (limits && std::max(limits->iops, limits->bytes_per_second) > RateMeter::kMostPerSecond)
+    return fail(Cause::BadInput, EINVAL,
+                fmt::format("limits are at most {}, or 0 for none; {} and {} were asked for",
+                            RateMeter::kMostPerSecond, limits->iops, limits->bytes_per_second));
+  limits_ = limits;
+  const RateLimits now = rate_limits();
+  log(Level::Info, log_fields(),
+      fmt::format("limits by {}: {} commands/s, {} bytes/s (0: none)", limits_ ? "SetLimits" : "tcmu.conf",
+                  now.commands_per_second, now.bytes_per_second));
+  set_wait_limits();
+  changed();
+  return {};
 }
 
 void Device::take_new_policies() {

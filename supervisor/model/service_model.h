@@ -39,6 +39,13 @@ struct LatencySummary {  // microseconds from taking the command out of the ring
   std::uint64_t host_p50 = 0, host_p99 = 0;  // of it, from giving the command to the host
 };
 
+// 0: no limit.
+struct DeviceLimits {
+  std::uint64_t iops = 0;
+  std::uint64_t bytes_per_second = 0;
+  bool operator==(const DeviceLimits&) const = default;
+};
+
 struct DeviceReport {
   DeviceKey key;
   std::string subtype;
@@ -70,6 +77,7 @@ struct DeviceReport {
   std::uint64_t poisoned = 0;            // commands that ended several hosts: answered with HARDWARE ERROR
   std::uint64_t longest_stall_usec = 0;  // longest time commands waited for a new host
   std::uint64_t limit_iops = 0, limit_bytes_per_second = 0;  // 0: no limit
+  std::string limits_from;                                   // "tcmu.conf", "SetLimits"
   std::uint64_t throttled = 0;                               // commands that waited for these limits
   std::uint64_t throttled_usec = 0;                          // how long, all together
   std::uint64_t aborts = 0;            // task management that aborts commands (ABORT TASK and the like)
@@ -113,6 +121,9 @@ class ServiceModel {
   // Commands wait until resume(), or are answered BUSY shortly before attrib/cmd_time_out.
   virtual boost::asio::awaitable<Result<>> hold(DeviceKey key) = 0;
   virtual boost::asio::awaitable<Result<>> resume(DeviceKey key) = 0;
+  // From now on these limits count instead of tcmu.conf's, for as long as the device is there; nullopt: again
+  // those of tcmu.conf.
+  virtual boost::asio::awaitable<Result<>> set_limits(DeviceKey key, std::optional<DeviceLimits> limits) = 0;
 };
 
 // Told of changes. Counters alone do not count as a change; the observer reads them when it wants.

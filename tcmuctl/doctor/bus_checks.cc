@@ -38,7 +38,7 @@ BusFacts ask_bus(const std::string& address) {
   }
   facts.activatable = std::ranges::find(*activatable, json(names::kServiceName)) != activatable->end();
   Outcome<json> pid =
-      bus->call_with(kDaemon, kDaemonPath, kDaemon, "GetConnectionUnixProcessID", names::kServiceName);
+      bus->call(kDaemon, kDaemonPath, kDaemon, "GetConnectionUnixProcessID", {names::kServiceName});
   if (pid && pid->is_number_unsigned()) {
     facts.owner_pid = pid->get<std::uint32_t>();
     facts.owner_command = command_of(*facts.owner_pid);

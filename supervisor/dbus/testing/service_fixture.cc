@@ -136,6 +136,7 @@ DeviceReport busy_device(const std::string& hba, const std::string& name) {
   report.longest_stall_usec = 31000;
   report.limit_iops = 100;
   report.limit_bytes_per_second = 10'000'000'000;
+  report.limits_from = "tcmu.conf";
   report.throttled = 12;
   report.throttled_usec = 34000;
   report.aborts = 3;

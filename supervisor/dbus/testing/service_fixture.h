@@ -1,6 +1,8 @@
 // The bus layer as the supervisor runs it, on a thread of its own, over a model that a test writes.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <functional>
@@ -34,6 +36,11 @@ class FakeModel final : public ServiceModel {
   boost::asio::awaitable<Result<>> restart(DeviceKey key) override { return note("restart", std::move(key)); }
   boost::asio::awaitable<Result<>> hold(DeviceKey key) override { return note("hold", std::move(key)); }
   boost::asio::awaitable<Result<>> resume(DeviceKey key) override { return note("resume", std::move(key)); }
+  boost::asio::awaitable<Result<>> set_limits(DeviceKey key, std::optional<DeviceLimits> limits) override {
+    return note(limits ? fmt::format("limit to {} and {}", limits->iops, limits->bytes_per_second)
+                       : "reset limits of",
+                std::move(key));
+  }
 
  private:
   boost::asio::awaitable<Result<>> note(std::string what, DeviceKey key);

@@ -102,6 +102,16 @@ not_hung
 record "processor time of the supervisor in $((SECONDS_EACH * 2)) s of waiting" $((ticks * 1000 / $(getconf CLK_TCK))) ms
 [ "$ticks" -lt $((SECONDS_EACH * $(getconf CLK_TCK))) ] || die "the supervisor turns while commands wait: $ticks ticks"
 
+say "== set on the bus: counts before tcmu.conf, and for the next supervisor too"
+tcmuctl limit limited --iops "$LIMIT"
+expect_eq "$(property limited LimitIops) $(property limited LimitsFrom)" "$LIMIT SetLimits" "the limit that was set"
+within 180 systemctl restart "$SUPERVISOR"
+wait_state limited serving
+expect_eq "$(property limited LimitIops) $(property limited LimitsFrom)" "$LIMIT SetLimits" "the limit of a supervisor that took over"
+load_flows limited "$disk"
+tcmuctl limit limited --reset
+expect_eq "$(property limited LimitIops) $(property limited LimitsFrom)" "1 tcmu.conf" "the limit after --reset"
+
 say "== no limit any more"
 configure "# nothing"
 before=$(commands limited)
