@@ -28,10 +28,12 @@ bool kernels_own(const struct statfs& system) {
   return std::ranges::find(kKernelsOwn, static_cast<unsigned long>(system.f_type)) != std::end(kKernelsOwn);
 }
 
+// Of a device mapper upon another, and so on.
+constexpr int kMostLayers = 16;
+
 // "2:0:1:0", host, channel, target and LUN, of a SCSI disk or the disk that this is a partition of; "" of
-// anything else.
-std::string scsi_address(unsigned major, unsigned minor, const SysRoot& root) {
-  const std::string folder = root.path(fmt::format("/sys/dev/block/{}:{}", major, minor));
+// anything else. `folder`: of the block device in sysfs.
+std::string scsi_address(const std::string& folder) {
   for (const char* link : {"/device", "/../device"}) {
     std::error_code missing;
     const fs::path device = fs::read_symlink(folder + link, missing);
@@ -49,10 +51,8 @@ bool names_tcmu(const fs::path& lun) {
   return false;
 }
 
-}  // namespace
-
-bool is_tcmu_loopback(unsigned major, unsigned minor, const SysRoot& root) {
-  const std::string address = scsi_address(major, minor, root);
+bool is_loopback_lun(const std::string& folder, const SysRoot& root) {
+  const std::string address = scsi_address(folder);
   const auto colon = address.rfind(':');
   if (colon == std::string::npos) return false;
   std::error_code error;
@@ -68,9 +68,26 @@ bool is_tcmu_loopback(unsigned major, unsigned minor, const SysRoot& root) {
   return false;
 }
 
+bool lies_on_loopback(const std::string& folder, const SysRoot& root, int layers) {
+  if (is_loopback_lun(folder, root)) return true;
+  if (layers == 0) return false;
+  for (const char* below : {"/slaves", "/../slaves"}) {  // the second: of what this is a partition of
+    std::error_code error;
+    for (fs::directory_iterator at(folder + below, error), end; !error && at != end; at.increment(error))
+      if (lies_on_loopback(at->path().string(), root, layers - 1)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool lies_on_tcmu_loopback(unsigned major, unsigned minor, const SysRoot& root) {
+  return lies_on_loopback(root.path(fmt::format("/sys/dev/block/{}:{}", major, minor)), root, kMostLayers);
+}
+
 Result<> refuse_forbidden(const UniqueFd& looked, const std::string& path, const SysRoot& root) {
-  struct stat status{};
-  struct statfs system{};
+  struct stat status {};
+  struct statfs system {};
   if (::fstat(looked.get(), &status) != 0 || ::fstatfs(looked.get(), &system) != 0)
     return fail_errno(errno, printable(path));
   if (S_ISREG(status.st_mode) && kernels_own(system))
@@ -78,11 +95,12 @@ Result<> refuse_forbidden(const UniqueFd& looked, const std::string& path, const
                 fmt::format("{} is one of the kernel's own, as in /proc and /sys; name a regular file or a "
                             "block device",
                             printable(path)));
-  if (S_ISBLK(status.st_mode) && is_tcmu_loopback(major(status.st_rdev), minor(status.st_rdev), root))
-    return fail(Cause::BadInput, EINVAL,
-                fmt::format("{} is a LUN of TCMU itself, which this machine has by loopback; name what that "
-                            "LUN is made of, or another device",
-                            printable(path)));
+  if (S_ISBLK(status.st_mode) && lies_on_tcmu_loopback(major(status.st_rdev), minor(status.st_rdev), root))
+    return fail(
+        Cause::BadInput, EINVAL,
+        fmt::format("{} is a LUN of TCMU itself, which this machine has by loopback, or lies upon one; "
+                    "name what that LUN is made of, or another device",
+                    printable(path)));
   return {};
 }
 

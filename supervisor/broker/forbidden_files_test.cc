@@ -45,7 +45,7 @@ class Loopback : public ::testing::Test {
     link("../../../../../../target/core/" + backstore, kTarget + lun + "/port");
   }
   [[nodiscard]] bool told(unsigned major, unsigned minor) const {
-    return is_tcmu_loopback(major, minor, sysfs_.root());
+    return lies_on_tcmu_loopback(major, minor, sysfs_.root());
   }
 
   const std::string kTarget = "/sys/kernel/config/target/loopback";
@@ -56,6 +56,27 @@ TEST_F(Loopback, DiskOfATcmuDeviceAndItsPartition) {
   serve("/naa.2/tpgt_1/lun/lun_3", "user_1/d0");
   EXPECT_TRUE(told(8, 0));
   EXPECT_TRUE(told(8, 1));
+}
+
+TEST_F(Loopback, WhatDeviceMapperMakesOfIt) {
+  serve("/naa.2/tpgt_1/lun/lun_3", "user_1/d0");
+  link("../../block/dm-0", "/sys/dev/block/253:0");
+  link("../../block/dm-1", "/sys/dev/block/253:1");
+  link("../../sda/sda1", "/sys/block/dm-0/slaves/sda1");
+  link("../../dm-0", "/sys/block/dm-1/slaves/dm-0");
+  EXPECT_TRUE(told(253, 0));
+  EXPECT_TRUE(told(253, 1));
+  // A partition of md: its folder has no slaves, that of the whole has.
+  link("../../block/md0/md0p1", "/sys/dev/block/259:0");
+  sysfs_.put("/sys/block/md0/md0p1/partition", "1\n");
+  link("../../sda", "/sys/block/md0/slaves/sda");
+  EXPECT_TRUE(told(259, 0));
+}
+
+TEST_F(Loopback, DevicesThatLieUponEachOtherAreFollowedSoFarOnly) {
+  link("../../block/dm-0", "/sys/dev/block/253:0");
+  link("../../dm-0", "/sys/block/dm-0/slaves/dm-0");
+  EXPECT_FALSE(told(253, 0));
 }
 
 TEST_F(Loopback, DiskOfAnotherBackstoreIsNone) {

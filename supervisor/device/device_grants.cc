@@ -64,8 +64,9 @@ awaitable<void> Device::open_grant() {
   granted_ = context_.files.closed_here(std::move(opened->file));
   granted_in_memory_ = opened->in_memory;
   apply_grant();
-  show_grant_state(granted_in_memory_ ? "granted, while no other LUN shares its pump: the file is in memory"
-                                      : "granted");
+  show_grant_state(granted_in_memory_
+                       ? "granted; writes while no other LUN shares its pump: the file is in memory"
+                       : "granted");
 }
 
 // What the host says of its own file harms its own LUN alone. What must hold for the others is that no call

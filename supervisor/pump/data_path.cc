@@ -215,9 +215,9 @@ bool DataPath::submit_waiting() {
 bool DataPath::done_by_grant(SlotIndex index) {
   const InFlightCommand& command = table_.at(index);
   if (!grant_.stands() || grant_paused_ || suspects_ != 0 || exclude_all_ != 0) return false;
-  if (grant_.file().in_memory && shares_pump_) return false;
   const auto transfer = plain_transfer(command.cdb);
   if (!transfer || !grant_.covers(*transfer, command.data_bytes, channel_->grant())) return false;
+  if (transfer->write && grant_.file().in_memory && shares_pump_) return false;
   if (transfer->write && exclude_writes_ != 0 && !apart_from_changes(*transfer)) return false;
   if (transfer->write) channel_->count_granted_write();
   const bool done = grant_.carry_out(*transfer, ring_.region(), table_.segments_of(index));

@@ -172,13 +172,14 @@ TEST_F(GrantedPathTest, SpecialFormsAndOddLengthsAreTheHosts) {
   EXPECT_EQ(stats->granted_reads.get() + stats->granted_writes.get(), 0u);
 }
 
-TEST_F(GrantedPathTest, AFileInMemoryIsTheHostsWhileOthersShareThePump) {
+TEST_F(GrantedPathTest, AFileInMemoryIsTheHostsToWriteWhileOthersShareThePump) {
   FakeHost& host = start_granting_host();
   path.set_shares_pump(true);
-  EXPECT_FALSE(good(read(0)));
+  EXPECT_TRUE(good(read(0)));
+  EXPECT_FALSE(good(write(0, 1)));
   EXPECT_TRUE(host.next());
   path.set_shares_pump(false);
-  EXPECT_TRUE(good(read(0)));
+  EXPECT_TRUE(good(write(8, 1)));
 }
 
 TEST_F(GrantedPathTest, WhileItIsPausedEverythingIsTheHosts) {

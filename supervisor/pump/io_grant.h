@@ -3,9 +3,10 @@
 // Nothing here waits for storage. The page cache is asked with RWF_NOWAIT, and what it can't do at once is
 // the host's work, as without a grant: a page that is not there, a write that must allocate or that the file
 // system only does blocking. So a grant is worth most where a hand-over would cost more than the work, and a
-// slow disk costs no other LUN anything. Files in memory know no such flag; a hostile host could keep their
-// inode locked for a while. They are served only while the device has its pump for itself, so that only its
-// own commands can wait.
+// slow disk costs no other LUN anything. Files in memory know no such flag. Reading them
+// takes no lock but that of the page, for as long as it takes to copy one; but writing them takes the
+// inode's, which a hostile host could keep for a while. So they are written only while the device has its
+// pump for itself, where only its own commands can wait.
 //
 // What was not done wholly is done again by the host from its beginning: a read or write twice is as good as
 // once. Threads: the device's pump. Memory: made once.

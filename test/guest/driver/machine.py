@@ -16,7 +16,7 @@ from .kernel import Kernel
 
 # What the guest's kernel is told. Patience for a slow, shared machine: an emulated CPU that is not scheduled for half a
 # minute is no stall of the guest's making. Warnings go to the console (loglevel), so they are seen even if the guest dies.
-KERNEL_ARGUMENTS = (
+_KERNEL_ARGUMENTS = (
     "console=ttyS0 loglevel=5 log_buf_len=8M mitigations=off net.ifnames=0 systemd.show_status=0 apparmor=0 selinux=0 "
     "sysrq_always_enabled=1 rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60 random.trust_cpu=1 systemd.log_color=0 "
     # Programs start a fifth faster: code at other addresses is translated anew, and pages are cleared twice.
@@ -27,8 +27,12 @@ KERNEL_ARGUMENTS = (
 
 # Emulation works everywhere, and everywhere alike. Each emulated CPU is a thread, so races are real. The translation cache
 # is bounded, as several guests may run. Five-level page tables, nested virtualization, wide vectors (emulated one by
-# one) and unused buses would only cost time.
-_MACHINE = ["-machine", "q35,sata=off,smbus=off", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,la57=off,svm=off,avx=off,avx2=off"]
+# one), string instructions for copying (emulated byte by byte) and unused buses would only cost time.
+_MACHINE = ["-machine", "q35,sata=off,smbus=off", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,la57=off,svm=off,avx=off,avx2=off,erms=off"]
+# What the kernel of this machine must think of its processors' counters before the guest may read the time from them:
+# without, it asks an emulated device, by a system call each time.
+_STEADY_COUNTERS = {"constant_tsc", "nonstop_tsc"}
+_CLOCKS_BY_COUNTER = {"tsc", "kvm-clock"}
 _LIBC = ctypes.CDLL(None)  # loaded here, as little as possible between fork and exec
 _PR_SET_PDEATHSIG = 1
 
@@ -71,7 +75,7 @@ class Machine:
             command += ["-chardev", f"socket,id=console,fd={serial.fileno()},logfile={_escaped(console)}",
                         "-serial", "chardev:console",
                         "-chardev", f"socket,id=control,fd={control.fileno()}", "-mon", "chardev=control,mode=control"]
-        command += ["-append", KERNEL_ARGUMENTS + ("" if hardware.audit else " audit=0")]
+        command += ["-append", _kernel_arguments(hardware)]
         self._process = subprocess.Popen(
             command, stdin=None if console is None else subprocess.DEVNULL,
             stdout=None if console is None else self._qemu_log.open("wb"), stderr=None if console is None else subprocess.STDOUT,
@@ -132,6 +136,19 @@ class Machine:
             return self._qemu_log.read_text(errors="replace").strip()
         except OSError:
             return ""
+
+
+def _kernel_arguments(hardware: Hardware) -> str:
+    return " ".join([_KERNEL_ARGUMENTS, *([] if hardware.audit else ["audit=0"]), *(["tsc=reliable"] if _counters_are_steady() else [])])
+
+
+def _counters_are_steady() -> bool:
+    try:
+        clock = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource").read_text().strip()
+        flags = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
+    except (OSError, StopIteration):
+        return False
+    return clock in _CLOCKS_BY_COUNTER and _STEADY_COUNTERS <= set(flags.split())
 
 
 def _disk(serial: str, file: Path, options: str) -> list[str]:

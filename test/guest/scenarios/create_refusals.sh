@@ -85,6 +85,9 @@ own_disks() {
   wait_until 10 said "$disk is a LUN of TCMU itself.*what that LUN is made of" || die "the journal does not say so"
   hand_remove "$above"
   refused_early 'is a LUN of TCMU itself' "file/$disk?ro=on"
+  dmsetup create upon --table "0 2048 linear $disk 0"
+  refused_early '/dev/mapper/upon is a LUN of TCMU itself.*or lies upon one' "file//dev/mapper/upon?ro=on"
+  dmsetup remove upon
   hand_unexport own
   hand_remove "$place"
 }
