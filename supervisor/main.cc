@@ -3,13 +3,13 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <future>
 #include <thread>
 
 #include "base/log.h"
+#include "base/processors.h"
 #include "supervisor/config/command_line.h"
 #include "supervisor/config/settings.h"
 #include "supervisor/configfs/kernel_interface.h"
@@ -80,7 +80,7 @@ Result<Parts> make_parts(const Settings& settings, std::vector<KeptFd> kept) {
   auto port = open_tcm_user_port();
   if (!port) return std::unexpected(std::move(port.error()));
   std::vector<std::unique_ptr<Pump>> pumps;
-  for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i) {
+  for (unsigned i = 0; i < usable_processors(); ++i) {
     auto pump = Pump::start(i);
     if (!pump) return std::unexpected(std::move(pump.error()));
     pumps.push_back(std::move(*pump));

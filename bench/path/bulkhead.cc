@@ -14,11 +14,11 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/doorbell.h"
+#include "base/processors.h"
 #include "bench/path/daemon.h"
 #include "bench/path/served_lun.h"
 #include "supervisor/pump/guarded_copy.h"
@@ -33,7 +33,7 @@ using supervisor::testing::FakeKernel;
 
 Result<std::vector<std::unique_ptr<Pump>>> start_pumps() {
   std::vector<std::unique_ptr<Pump>> pumps;
-  for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i) {
+  for (unsigned i = 0; i < usable_processors(); ++i) {
     auto pump = Pump::start(i);
     if (!pump) return std::unexpected(std::move(pump.error()));
     pumps.push_back(std::move(*pump));

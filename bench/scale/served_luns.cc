@@ -8,8 +8,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <cerrno>
-#include <thread>
 
+#include "base/processors.h"
 #include "supervisor/pump/guarded_copy.h"
 
 namespace bulkhead::bench {
@@ -81,7 +81,7 @@ boost::asio::awaitable<void> ServedLuns::start_one(std::size_t index, const Luns
 }
 
 Result<> ServedLuns::start_pumps(unsigned count) {
-  if (count == 0) count = std::max(1u, std::thread::hardware_concurrency());
+  if (count == 0) count = usable_processors();
   for (unsigned i = 0; i < count; ++i) {
     auto pump = supervisor::Pump::start(i);
     if (!pump) return std::unexpected(std::move(pump.error()));

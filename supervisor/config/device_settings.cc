@@ -66,6 +66,15 @@ std::string set_walls(std::optional<std::vector<std::string>>& to, std::string_v
   return {};
 }
 
+// "0-3,8", and nothing for all; whether there are such the kernel knows.
+std::string set_list(std::optional<std::string>& to, std::string_view key, std::string_view text) {
+  if (text.find_first_not_of("0123456789-,") != std::string_view::npos)
+    return fmt::format("{} wants numbers and ranges like 0-3,8, not \"{}\": ignored", key,
+                       printable(text.substr(0, 60)));
+  to = std::string(text);
+  return {};
+}
+
 // "/srv:/var/lib/images". What can't be meant is left out, but the rest counts: a line with a mistake must
 // not open what it was to close.
 std::string set_folders(std::optional<std::vector<std::string>>& to, std::string_view key,
@@ -148,6 +157,10 @@ constexpr KeyRule kKeys[] = {
                            std::string_view text) { return set_number(s.cpu_weight, key, text, 1, 10000); }},
     {"host_io_weight", [](DeviceSettings& s, std::string_view key,
                           std::string_view text) { return set_number(s.io_weight, key, text, 1, 10000); }},
+    {"host_cpus", [](DeviceSettings& s, std::string_view key,
+                     std::string_view text) { return set_list(s.host_cpus, key, text); }},
+    {"host_memory_nodes", [](DeviceSettings& s, std::string_view key,
+                             std::string_view text) { return set_list(s.host_memory_nodes, key, text); }},
     {"busy_poll_usec",
      [](DeviceSettings& s, std::string_view key, std::string_view text) {
        return set_number(s.busy_poll_usec, key, text, 0, 10'000);
@@ -186,6 +199,8 @@ DeviceSettings DevicePolicies::of(std::string_view device) const {
   prefer(&DeviceSettings::processes);
   prefer(&DeviceSettings::cpu_weight);
   prefer(&DeviceSettings::io_weight);
+  prefer(&DeviceSettings::host_cpus);
+  prefer(&DeviceSettings::host_memory_nodes);
   prefer(&DeviceSettings::busy_poll_usec);
   prefer(&DeviceSettings::limit_iops);
   prefer(&DeviceSettings::limit_bytes_per_second);

@@ -33,6 +33,7 @@ struct DeviceSettings {
   std::optional<bool> io_grants;  // may commands be done without the host?
   // Of the next host that is started. 0 of the first two: no limit.
   std::optional<std::uint32_t> memory_mebibytes, processes, cpu_weight, io_weight;
+  std::optional<std::string> host_cpus, host_memory_nodes;          // as cpuset has them; empty: all
   std::optional<std::uint32_t> busy_poll_usec;                      // the same
   std::optional<std::uint64_t> limit_iops, limit_bytes_per_second;  // 0: none
   std::optional<std::chrono::seconds> limit_burst;

@@ -95,6 +95,13 @@ TEST(DevicePolicies, LimitsOfHosts) {
     EXPECT_THAT(complaint(bad), HasSubstr("wants names of walls")) << bad;
 }
 
+TEST(DevicePolicies, WhereHostsRun) {
+  const auto policies = read("host_cpus = 0-3,8\n[user_1/a]\nhost_cpus = \"\"\nhost_memory_nodes = 1\n");
+  EXPECT_EQ(policies.of("user_0/x"), (DeviceSettings{.host_cpus = "0-3,8"}));
+  EXPECT_EQ(policies.of("user_1/a"), (DeviceSettings{.host_cpus = "", .host_memory_nodes = "1"}));
+  EXPECT_THAT(complaint("host_cpus = all"), HasSubstr("wants numbers and ranges like 0-3,8, not \"all\""));
+}
+
 TEST(DevicePolicies, HowLongAHostMayTakeToOpenAndClose) {
   const auto policies = read("open_seconds = 30\n[user_1/a]\nopen_seconds = 300\nclose_seconds = 60\n");
   EXPECT_EQ(policies.of("user_0/x"), (DeviceSettings{.open_limit = 30s}));

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/processors.h"
 #include "supervisor/device/device.h"
 #include "supervisor/device/sandbox_arguments.h"
 #include "supervisor/device/wall_check.h"
@@ -34,6 +35,8 @@ HostLimits Device::host_limits() const {
   limits.processes = settings.processes.value_or(kProcesses);
   limits.cpu_weight = settings.cpu_weight.value_or(limits.cpu_weight);
   limits.io_weight = settings.io_weight.value_or(limits.io_weight);
+  limits.cpus = settings.host_cpus.value_or("");
+  limits.memory_nodes = settings.host_memory_nodes.value_or("");
   return limits;
 }
 
@@ -49,8 +52,8 @@ std::vector<std::string> Device::host_arguments() const {
 // On a small machine a thread that looks for work takes the processor from one that has some.
 std::chrono::microseconds Device::busy_poll() const {
   constexpr std::uint32_t kBusyPollUsec = 50;
-  constexpr long kManyProcessors = 4;
-  const std::uint32_t usual = ::sysconf(_SC_NPROCESSORS_ONLN) >= kManyProcessors ? kBusyPollUsec : 0;
+  constexpr unsigned kManyProcessors = 4;
+  const std::uint32_t usual = usable_processors() >= kManyProcessors ? kBusyPollUsec : 0;
   return std::chrono::microseconds(context_.policies.of(label_).busy_poll_usec.value_or(usual));
 }
 

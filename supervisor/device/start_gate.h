@@ -12,9 +12,9 @@
 #include <boost/asio/io_context.hpp>
 #include <deque>
 #include <memory>
-#include <thread>
 #include <utility>
 
+#include "base/processors.h"
 #include "supervisor/device/wake.h"
 
 namespace bulkhead::supervisor {
@@ -34,7 +34,7 @@ class StartGate {
  public:
   // So many keep the processors busy, though each waits for the kernel now and then. Many more would not have
   // their first word ready before somebody loses patience with them, and start again for ever.
-  static unsigned usual() { return 4 * std::max(1u, std::thread::hardware_concurrency()); }
+  static unsigned usual() { return 4 * usable_processors(); }
 
   explicit StartGate(boost::asio::io_context& io, unsigned at_once = usual())
       : io_(io), state_(std::make_shared<State>(at_once)) {}

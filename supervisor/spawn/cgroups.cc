@@ -68,6 +68,12 @@ std::string state_of(const Result<>& written, std::string on) {
                                              : "off: " + written.error().what;
 }
 
+// Told only where it is asked for: it is a place, no limit.
+void place(Walls& walls, const char* name, const std::string& file, const std::string& list) {
+  const auto written = write_file(file, list + '\n');  // nothing at all would not be written
+  if (!list.empty()) walls[name] = state_of(written, "on: " + list);
+}
+
 Walls set_limits(const std::string& leaf, const HostLimits& limits) {
   Walls walls;
   // One that is killed in part is of no use; and what is swapped out is not bounded.
@@ -83,6 +89,8 @@ Walls set_limits(const std::string& leaf, const HostLimits& limits) {
   const auto io = write_file(leaf + "/io.weight", fmt::to_string(limits.io_weight));
   walls["cpu-weight"] = state_of(cpu, fmt::format("on: {}", limits.cpu_weight));
   walls["io-weight"] = state_of(io, fmt::format("on: {}", limits.io_weight));
+  place(walls, "cpus", leaf + "/cpuset.cpus", limits.cpus);
+  place(walls, "memory-nodes", leaf + "/cpuset.mems", limits.memory_nodes);
   return walls;
 }
 
@@ -124,7 +132,7 @@ Walls Cgroups::limit(std::string_view name, const HostLimits& limits) const {
   // Each for itself: one that the kernel lacks must not cost the others. In our own group
   // none is switched on.
   if (folder_.ends_with(kHosts))
-    for (const char* controller : {"+memory", "+pids", "+cpu", "+io"}) {
+    for (const char* controller : {"+memory", "+pids", "+cpu", "+io", "+cpuset"}) {
       [[maybe_unused]] const auto tried = write_file(folder_ + "/cgroup.subtree_control", controller);
     }
   return set_limits(path_of(name), limits);

@@ -20,6 +20,7 @@ struct HostLimits {
   std::uint64_t memory_bytes = 0;  // page cache of what it reads and writes included; none of it swapped
   std::uint32_t processes = 0;     // threads included
   std::uint32_t cpu_weight = 100, io_weight = 100;  // against other hosts: 1 to 10000
+  std::string cpus, memory_nodes;                   // as cpuset has them, "0-3,8"; empty: all
 };
 
 class Cgroups {

@@ -27,8 +27,8 @@ class CgroupsTest : public testing::Test {
     return {std::istreambuf_iterator<char>(file), {}};
   }
   void put_limit_files() {
-    for (const char* file :
-         {"memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cpu.weight", "io.weight"})
+    for (const char* file : {"memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cpu.weight",
+                             "io.weight", "cpuset.cpus", "cpuset.mems"})
       put(leaf_ / file, "");
   }
   const fs::path folder_ = fs::path(testing::TempDir()) / "tcmu-hosts.service";
@@ -60,6 +60,15 @@ TEST_F(CgroupsTest, WithoutLimitsNoneIsAskedFor) {
   EXPECT_EQ(leaf_file("memory.max"), "max");
   EXPECT_EQ(leaf_file("memory.swap.max"), "max");
   EXPECT_EQ(leaf_file("pids.max"), "max");
+}
+
+TEST_F(CgroupsTest, APlaceIsToldWhereItIsAskedFor) {
+  put_limit_files();
+  const Walls walls = cgroups_.limit("uio7", {.cpus = "0-1", .memory_nodes = ""});
+  EXPECT_EQ(walls.at("cpus"), "on: 0-1");
+  EXPECT_FALSE(walls.contains("memory-nodes"));
+  EXPECT_EQ(leaf_file("cpuset.cpus"), "0-1\n");
+  EXPECT_EQ(leaf_file("cpuset.mems"), "\n") << "what an earlier host was told holds no more";
 }
 
 TEST_F(CgroupsTest, AControllerThatIsNotThereIsMissingAndCostsNothingElse) {
