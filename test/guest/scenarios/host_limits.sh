@@ -2,7 +2,7 @@
 # What a host may use of the machine: its control group has limits, tcmu.conf sets them, the bus shows them. A host that takes
 # memory without end dies of its own limit, LastExit says so, its LUN goes on and the LUN beside it notices nothing. Living hosts
 # and their limits outlive the supervisor in every way that it ends: restart, SIGKILL, systemd executing itself anew, a restart
-# of the unit that their groups belong to.
+# of the unit that their groups belong to. tcmu.conf says on which processors a host runs, and how long it may take to start.
 # run: by-name
 # timeout: 900
 source /usr/lib/bulkhead-guest/lib.sh
@@ -107,6 +107,46 @@ required() {
   wait_state d0 serving
 }
 
+# fresh_host: ends the host of d0 and waits for the next one.
+fresh_host() {
+  local pid
+  pid=$(host_pid d0)
+  kill -KILL "$pid"
+  wait_until 60 host_is_not d0 "$pid"
+  wait_state d0 serving
+}
+
+place() {
+  say "== on which processors it runs"
+  configure 'host_memory_mebibytes = 96' 'host_cpus = 1'
+  fresh_host
+  expect_eq "$(awk '$1 == "Cpus_allowed_list:" { print $2 }' "/proc/$(host_pid d0)/status")" 1 "processors of the host"
+  expect_eq "$(wall_of d0 cpus)" "on: 1" "what the bus says of it"
+  configure 'host_memory_mebibytes = 96' 'host_cpus = 4000'
+  fresh_host
+  [[ $(wall_of d0 cpus) == off:* ]] || die "processors that are not there: $(wall_of d0 cpus)"
+  configure 'host_memory_mebibytes = 96'
+  fresh_host
+  expect_eq "$(awk '$1 == "Cpus_allowed_list:" { print $2 }' "/proc/$(host_pid d0)/status")" 0-1 "processors of the host"
+}
+
+# Longer than the ten seconds that a host has for its first word, unless open_seconds gives it more.
+slow_start() {
+  local program=/usr/lib/tcmu-bulkhead/tcmu-handler-host
+  say "== a host that is slow to start"
+  cp "$program" "$program.real"
+  printf '#!/bin/sh\nsleep 14\nexec %s.real "$@"\n' "$program" >"$program.slow"
+  chmod 755 "$program.slow"
+  mount --bind "$program.slow" "$program"
+  kill -KILL "$(host_pid d0)"
+  not_in_time() { property_matches d0 StateReason 'did not say hello in time'; }
+  wait_until 90 not_in_time
+  configure 'host_memory_mebibytes = 96' 'open_seconds = 60'
+  wait_state d0 serving
+  umount "$program"
+  rm "$program.real" "$program.slow"
+}
+
 mkdir -p /etc/tcmu
 printf 'host_memory_mebibytes = 96\n' >"$CONF"
 start_supervisor
@@ -133,6 +173,8 @@ dd if="$disk" of=/dev/null bs=1M status=none
 say "d0 has used at most $(limit_of d0 memory.peak 2>/dev/null || echo unknown) bytes, d1 $(limit_of d1 memory.peak 2>/dev/null || echo unknown)"
 judging
 required
+place
+slow_start
 load_stop d1
 expect_eq "$(property d1 Restarts)" 0 "restarts of the LUN under load"
 for lun in d0 d1; do delete_lun "$lun"; done

@@ -88,6 +88,8 @@ start_supervisor
 create_lun null slow 16M '/?delay_us=1000000'
 slow=$(loopback_lun slow)
 expect_eq "$(cat "$(device_of slow)/attrib/tmr_notification")" 1 "tmr_notification"
+# udev reads a new disk, a second for each command, and between two of them none is in flight.
+within 240 udevadm settle
 wait_until 60 property_is slow InFlight 0
 reset_of_the_unit
 delete_lun slow
