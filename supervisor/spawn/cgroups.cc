@@ -132,7 +132,7 @@ Walls Cgroups::limit(std::string_view name, const HostLimits& limits) const {
   // Each for itself: one that the kernel lacks must not cost the others. In our own group
   // none is switched on.
   if (folder_.ends_with(kHosts))
-    for (const char* controller : {"+memory", "+pids", "+cpu", "+io", "+cpuset"}) {
+    for (const char* controller : {"+memory", "+pids", "+cpu", "+io"}) {
       [[maybe_unused]] const auto tried = write_file(folder_ + "/cgroup.subtree_control", controller);
     }
   return set_limits(path_of(name), limits);
