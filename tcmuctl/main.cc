@@ -123,8 +123,7 @@ Outcome<> watch_devices(const Arguments& arguments) {
   WatchOptions options{.interval = std::chrono::milliseconds(static_cast<long>(arguments.interval * 1000)),
                        .rounds = arguments.rounds,
                        .terminal = is_terminal()};
-  return watch(
-      options, [&] { return inventory(arguments); }, screen, stdout);
+  return watch(options, [&] { return inventory(arguments); }, screen, stdout);
 }
 
 // `of` the device: what the method is called with.

@@ -86,8 +86,8 @@ bool lies_on_tcmu_loopback(unsigned major, unsigned minor, const SysRoot& root) 
 }
 
 Result<> refuse_forbidden(const UniqueFd& looked, const std::string& path, const SysRoot& root) {
-  struct stat status {};
-  struct statfs system {};
+  struct stat status{};
+  struct statfs system{};
   if (::fstat(looked.get(), &status) != 0 || ::fstatfs(looked.get(), &system) != 0)
     return fail_errno(errno, printable(path));
   if (S_ISREG(status.st_mode) && kernels_own(system))

@@ -16,7 +16,7 @@ static_assert(static_cast<std::size_t>(CommandKind::Other) + 1 == kKindNames.siz
 
 using Counts = std::map<std::string, std::uint64_t>;
 
-template <std::uint64_t KindCounts::*Count>
+template <std::uint64_t KindCounts::* Count>
 Counts by_kind(const DeviceReport& report) {
   Counts counts;
   for (std::size_t kind = 0; kind < kCommandKinds; ++kind)
