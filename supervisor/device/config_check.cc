@@ -21,7 +21,8 @@ constexpr std::chrono::milliseconds kOpenDeadline{8'000};
 constexpr seconds kEndDeadline{2};
 constexpr seconds kLimitDeadline{10};
 // A check reads a string, and at most looks whether something can be opened.
-constexpr HostLimits kLimits{.memory_bytes = 256 << 20, .processes = 512};
+constexpr std::uint64_t kMemoryBytes = 256 << 20;
+constexpr std::uint32_t kProcesses = 512;
 // Above the numbers of all devices' hosts: a uio minor has 20 bits.
 constexpr std::uint32_t kCheckUids = 1u << 20, kCheckUidCount = 1u << 10;
 
@@ -93,7 +94,7 @@ awaitable<ConfigVerdict> ConfigChecks::check(DeviceHandler handler, std::string 
   last_uid_ = (last_uid_ + 1) % kCheckUidCount;
   const std::string group = fmt::format("check-{}", last_uid_);
   std::move_only_function<Result<Cgroups::Leaf>()> make = [&cgroups = context_.cgroups, group] {
-    return cgroups.make_leaf(group, kLimits);
+    return cgroups.make_leaf(group, {.memory_bytes = kMemoryBytes, .processes = kProcesses});
   };
   auto leaf = co_await context_.pool.run<Cgroups::Leaf>("limit a check", kLimitDeadline, std::move(make));
   if (!leaf) co_return ConfigVerdict{false, leaf.error().what};
