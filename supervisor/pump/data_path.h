@@ -141,8 +141,6 @@ class DataPath {
   void manage(const RingTaskManagement& request);
   bool submit_waiting();
   bool submit(SlotIndex index);
-  [[nodiscard]] bool done_by_grant(SlotIndex index);
-  [[nodiscard]] bool apart_from_changes(const BlockTransfer& transfer);
   void with_host(const InFlightCommand& command, int change);
   [[nodiscard]] bool within_limits(const InFlightCommand& command);  // waiting.cc
   void finish(SlotIndex index, std::uint8_t status, std::span<const std::uint8_t> sense,
@@ -152,6 +150,9 @@ class DataPath {
   void fail_command(SlotIndex index, const FixedSense& sense);
   void retire_submitted(SlotIndex index);
   void lose_host(std::string_view rule);
+  // data_path_grants.cc
+  [[nodiscard]] bool done_by_grant(SlotIndex index);
+  [[nodiscard]] bool apart_from_changes(const BlockTransfer& transfer);
   // data_path_adoption.cc
   void end_adopted_stall();
   void tell_aborted_again();

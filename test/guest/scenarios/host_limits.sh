@@ -128,6 +128,13 @@ place() {
   configure 'host_memory_mebibytes = 96'
   fresh_host
   expect_eq "$(awk '$1 == "Cpus_allowed_list:" { print $2 }' "/proc/$(host_pid d0)/status")" 0-1 "processors of the host"
+  # systemd's own settings, for all hosts and for the supervisor.
+  systemctl set-property --runtime tcmu-hosts.service AllowedCPUs=1
+  expect_eq "$(awk '$1 == "Cpus_allowed_list:" { print $2 }' "/proc/$(host_pid d0)/status")" 1 "processors of all hosts"
+  systemctl set-property --runtime "$SUPERVISOR" AllowedCPUs=0
+  within 180 systemctl restart "$SUPERVISOR"
+  wait_state d0 serving
+  expect_eq "$(cat "/proc/$(main_pid)"/task/*/comm | grep -c '^pump-')" 1 "pumps on one processor"
 }
 
 # Longer than the ten seconds that a host has for its first word at least; open_seconds gives it more.

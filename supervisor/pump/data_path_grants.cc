@@ -1,0 +1,45 @@
+// Commands that are done by the host's I/O grant, without it.
+#include "base/probes.h"
+#include "supervisor/pump/data_path.h"
+#include "supervisor/pump/monotonic.h"
+
+namespace bulkhead::supervisor {
+
+// All older commands have been answered or are with the host. A read may return what was there before or
+// after those of them that are not answered yet; a write must not run beside another change.
+bool DataPath::done_by_grant(SlotIndex index) {
+  const InFlightCommand& command = table_.at(index);
+  if (!grant_.stands() || grant_paused_ || suspects_ != 0 || exclude_all_ != 0) return false;
+  const auto transfer = plain_transfer(command.cdb);
+  if (!transfer || !grant_.covers(*transfer, command.data_bytes, channel_->grant())) return false;
+  if (transfer->write && grant_.file().in_memory && shares_pump_) return false;
+  if (transfer->write && exclude_writes_ != 0 && !apart_from_changes(*transfer)) return false;
+  if (transfer->write) channel_->count_granted_write();
+  const bool done = grant_.carry_out(*transfer, ring_.region(), table_.segments_of(index));
+  if (transfer->write) channel_->count_granted_write();
+  if (!done) {
+    stats_->grants_missed.add(1);
+    return false;
+  }
+  now_ns_ = monotonic_ns();  // what it took counts
+  (transfer->write ? stats_->granted_writes : stats_->granted_reads).add(1);
+  BULKHEAD_PROBE3(command_granted, this, command.id.value, command.cdb[0]);
+  const auto moved = transfer->write ? 0 : static_cast<std::uint32_t>(command.data_bytes);
+  answer(index, {command.id, command.sequence, kStatusGood, {}, 0}, moved);
+  return true;
+}
+
+// Of a write: nothing that the host has under way can touch its blocks.
+bool DataPath::apart_from_changes(const BlockTransfer& transfer) {
+  for (auto i = table_.oldest(); i; i = table_.newer_than(*i)) {
+    const InFlightCommand& other = table_.at(*i);
+    if (other.progress.state != CommandState::Submitted)
+      break;  // younger ones have not been given to it either
+    if (excluded_beside(other.cdb[0]) == Excludes::Nothing) continue;
+    const auto known = plain_transfer(other.cdb);
+    if (!known || known->overlaps(transfer)) return false;
+  }
+  return true;
+}
+
+}  // namespace bulkhead::supervisor
