@@ -91,10 +91,11 @@ status_of() {
   printf '%d\n' "$status"
 }
 
-# start_load NAME DISK: verified random I/O on it until stop_load NAME, which fails if any of it failed.
+# start_load NAME DISK: verified random I/O on it until stop_load NAME, which fails if any of it failed. It yields the
+# processors to all else: what looks at it would wait for them.
 start_load() {
   rm -f "/run/stop-load-$1"
-  fio --name="$1" --filename="$2" --rw=randrw --rwmixread=50 --bs=4k --iodepth=8 --ioengine=libaio --direct=1 \
+  nice -n 19 fio --name="$1" --filename="$2" --rw=randrw --rwmixread=50 --bs=4k --iodepth=8 --ioengine=libaio --direct=1 \
     --size=32M --verify=crc32c --verify_backlog=64 --time_based --runtime=3600 --trigger-file="/run/stop-load-$1" \
     --output-format=json --output="$FILES/load-$1.json" >/dev/null &
   eval "LOAD_$1=\$!"

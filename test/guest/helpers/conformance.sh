@@ -36,12 +36,11 @@ conformance_reason() {
 
 # conformance_run FILE [REGEX]: the tests whose names match, or all; a line each of name, verdict, reason, to the file and to the
 # log. fresh_lun SIZE [OPTIONS] prints the URL of a LUN that nobody has a reservation on: a test that failed may leave one behind,
-# and the next ones would fail of that.
+# and the next ones would fail of that. Tests of the same kind of LUN come one after the other: a new one takes as long as ten.
 conformance_run() {
   local name result kind url='' url_kind=''
   : >"$1"
-  while read -r name; do
-    kind=$(conformance_lun "$name")
+  while IFS=$'\t' read -r kind name; do
     if [ -z "$url" ] || [ "$kind" != "$url_kind" ]; then
       # shellcheck disable=SC2086  # words
       url=$(fresh_lun $kind) url_kind=$kind
@@ -49,7 +48,9 @@ conformance_run() {
     result=$(conformance_test "$name" "$url")
     printf '%s\t%s\n' "$name" "$result" | tee -a "$1"
     [[ $result != fail* ]] || url=''
-  done < <(conformance_families | grep -E "${2:-.}")
+  done < <(conformance_families | grep -E "${2:-.}" | while read -r name; do
+    printf '%s\t%s\n' "$(conformance_lun "$name")" "$name"
+  done | sort -s -t $'\t' -k 1,1)
 }
 
 # conformance_lun NAME: size and options of the LUN that the test needs. One looks whether a sanitize operation survives resets

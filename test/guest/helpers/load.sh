@@ -2,12 +2,13 @@
 # Verified load on a disk while something happens to what serves it. Sourced after lib.sh.
 
 # load_start NAME DISK [FIO-OPTION...]: random reads and writes in the background, every block read back and checked,
-# until load_stop.
+# until load_stop. It yields to all else that wants a processor: a guest has two, slow ones, and what the load would take of
+# them what looks at it would wait for.
 load_start() {
   local name=$1 disk=$2
   shift 2
   rm -f "/run/stop-$name"
-  fio --name="$name" --filename="$disk" --rw=randrw --bs=4k --size=24M --iodepth=8 --ioengine=libaio --direct=1 \
+  nice -n 19 fio --name="$name" --filename="$disk" --rw=randrw --bs=4k --size=24M --iodepth=8 --ioengine=libaio --direct=1 \
     --verify=crc32c --verify_backlog=64 --verify_fatal=1 --time_based --runtime=3600 --trigger-file="/run/stop-$name" \
     --output-format=json --output="/run/load-$name" "$@" >"$FILES/$name.txt" 2>&1 &
   printf '%s\n' "$!" >"/run/load-$name.pid"

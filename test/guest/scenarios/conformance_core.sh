@@ -7,7 +7,9 @@ source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/devices.sh
 source /usr/lib/bulkhead-guest/helpers/conformance.sh
 
-readonly COMMANDS='CompareAndWrite|ExtendedCopy|GetLBAStatus|Inquiry|Mandatory|ModeSense6|MultipathIO|OrWrite|Prefetch16|ReadCapacity16'
-readonly MORE='ReceiveCopyResults|ReportSupportedOpcodes|ReadOnly|Unmap|Verify16|Write10|WriteAtomic16|WriteSame16|WriteVerify16'
+readonly COMMANDS='CompareAndWrite|ExtendedCopy|GetLBAStatus|Inquiry|Mandatory|ModeSense6|MultipathIO|Prefetch16|ReadCapacity16'
+readonly MORE='ReceiveCopyResults|ReportSupportedOpcodes|ReadOnly|Unmap|Verify16|Write10|WriteAtomic16|WriteVerify16'
+# Of two families all but OrWrite.Verify and WriteSame16.Unmap, which took an eighth of the scenario's time.
+readonly PARTS='OrWrite\.(BeyondEol|DpoFua|Protect|Simple|ZeroBlocks)$|WriteSame16\.(UnmapU|UnmapV|[A-TV-Z])'
 
-conformance_scenario "^SCSI\.($COMMANDS|$MORE)\.|^SCSI\.Sanitize\.(BlockErase|ExitFailureMode|Overwrite|Readonly)$"
+conformance_scenario "^SCSI\.($COMMANDS|$MORE)\.|^SCSI\.($PARTS)|^SCSI\.Sanitize\.(BlockErase|ExitFailureMode|Overwrite|Readonly)$"
