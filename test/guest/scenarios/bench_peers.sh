@@ -12,6 +12,7 @@ source /usr/lib/bulkhead-guest/lib.sh
 readonly ROUNDS=${BENCH_ROUNDS:-3} SECONDS_EACH=${BENCH_SECONDS:-4} LUNS=${BENCH_LUNS:-16}
 # Whom to measure; "bulkhead+KEY=VALUE" is Bulkhead with that line in tcmu.conf.
 read -ra WHO_ALL <<<"${BENCH_WHO:-bulkhead bulkhead+io_grants=off tcmu-runner fileio ceiling}"
+readonly ONLY=${BENCH_WORK:-.} # a regular expression: which jobs
 readonly RESULTS=$FILES/results.tsv
 
 units_of() { # units_of WHO: whose control groups count as the daemon
@@ -61,6 +62,7 @@ run_fio() { # run_fio WHO WORK FIO-OPTION...
 one_lun() { # one_lun WHO DISK
   local work options
   while read -r work options; do
+    [[ $work =~ $ONLY ]] || continue
     # shellcheck disable=SC2086
     run_fio "$1" "$work" $options --name=x --filename="$2"
   done <<'JOBS'
@@ -128,7 +130,7 @@ for ((ROUND = 1; ROUND <= ROUNDS; ROUND++)); do
     [ "${#units[@]}" -eq 0 ] || note "$who" "1 lun" pss_kib "$(pss_kib "${units[@]}")"
     one_lun "$who" "$disk"
     # The daemons have settled by then, and once is enough for what takes so long to make.
-    if [ "$ROUND" -eq "$ROUNDS" ] && [ "$LUNS" -gt 0 ]; then many_luns "$who"; fi
+    if [ "$ROUND" -eq "$ROUNDS" ] && [[ $LUNS-luns =~ $ONLY ]]; then many_luns "$who"; fi
     clear_targets
     stop "$who"
   done
