@@ -70,11 +70,14 @@ inline constexpr Allowed kAlways[] = {
     {"ioctl", 1, ~0U, BLKROTATIONAL},
     {"ioctl", 1, ~0U, BLKROGET},
     {"ioctl", 1, ~0U, FS_IOC_FSGETXATTR},
-    // Memory. Code is loaded at the start alone.
+    // Memory. Code is loaded at the start alone. What punches holes into the channel (MADV_REMOVE), or leaves
+    // a mapping of it that is not locked (MREMAP_DONTUNMAP), would make a pump wait there.
     {"brk"},
     {"munmap"},
-    {"mremap"},
-    {"madvise"},
+    {"mremap", 3, ~std::uint64_t{MREMAP_MAYMOVE}, 0},
+    {"madvise", 2, ~0U, MADV_DONTNEED},
+    {"madvise", 2, ~0U, MADV_FREE},
+    {"madvise", 2, ~0U, MADV_DONTFORK},
     {"mmap", 2, PROT_EXEC, 0},
     {"mprotect", 2, PROT_EXEC, 0},
     // Threads that exist, time, and the process itself.

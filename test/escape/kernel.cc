@@ -53,6 +53,25 @@ int swap_roots(const Targets& told) {
   if (::chdir(told.path("mount_point")) != 0) return errno;
   return refusal(::syscall(SYS_pivot_root, ".", "."));
 }
+// Memory that is shared as a channel's is. What is done to a channel's makes the supervisor wait.
+void* shared_page() {
+  return ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+int unlock_mapping(const Targets&) {
+  void* const page = shared_page();
+  void* const moved = ::mremap(page, 4096, 4096, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+  if (moved == MAP_FAILED) return errno;
+  ::munmap(page, 4096);
+  return refusal(::munmap(moved, 4096));
+}
+int punch_memory(const Targets&) {
+  void* const page = shared_page();
+  int result = refusal(::madvise(page, 4096, MADV_REMOVE));
+  // What is locked has to be unlocked first.
+  if (result == EINVAL && ::munlock(page, 4096) == 0) result = refusal(::madvise(page, 4096, MADV_REMOVE));
+  ::munmap(page, 4096);
+  return result;
+}
 int change_root(const Targets&) {
   return refusal(::chroot("/"));
 }
@@ -203,6 +222,8 @@ constexpr Attempt kAttempts[] = {
     {"make_file_system", "fsopen", kMounts, make_file_system},
     {"copy_mounts", "open_tree with a copy of all mounts", kMounts, copy_mounts},
     {"swap_roots", "pivot_root", "seccomp user capabilities", swap_roots},
+    {"unlock_mapping", "mremap that leaves a mapping which is not locked", "seccomp", unlock_mapping},
+    {"punch_memory", "a hole in memory that the supervisor has too", "seccomp", punch_memory},
     {"change_root", "chroot", "seccomp unit user capabilities", change_root},
     {"enter_namespace", "setns to the first process's network",
      "seccomp user capabilities user-namespace root landlock", enter_namespace},

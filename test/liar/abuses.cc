@@ -59,8 +59,6 @@ void fill_channel(const SharedMemory& memory) {
 // A host has the memory mapped, but no descriptor of it: of what changes a file's size, this is left.
 void grow_memory(const SharedMemory& memory) {
   constexpr std::size_t kMore = std::size_t{1} << 30;
-  if (::madvise(memory.completions, channel::kPage, MADV_REMOVE) != 0)
-    std::fprintf(stderr, "liar: to punch a hole into the channel: %s\n", std::strerror(errno));
   void* more = ::mremap(memory.completions, channel::kPage, kMore, MREMAP_MAYMOVE);
   if (more == MAP_FAILED) {
     std::fprintf(stderr, "liar: to map more of the channel: %s\n", std::strerror(errno));
