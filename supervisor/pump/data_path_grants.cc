@@ -1,9 +1,23 @@
 // Commands that are done by the host's I/O grant, without it.
+#include <sys/sysinfo.h>
+
+#include <algorithm>
+#include <utility>
+
 #include "base/probes.h"
 #include "supervisor/pump/data_path.h"
 #include "supervisor/pump/monotonic.h"
 
 namespace bulkhead::supervisor {
+namespace {
+
+// What a tmpfs holds may have been swapped out, and the swap may be a LUN that is served here.
+bool has_swap() {
+  struct sysinfo info{};
+  return ::sysinfo(&info) != 0 || info.totalswap != 0;
+}
+
+}  // namespace
 
 // All older commands have been answered or are with the host. A read may return what was there before or
 // after those of them that are not answered yet; a write must not run beside another change.
@@ -12,7 +26,7 @@ bool DataPath::done_by_grant(SlotIndex index) {
   if (!grant_.stands() || grant_paused_ || suspects_ != 0 || exclude_all_ != 0) return false;
   const auto transfer = plain_transfer(command.cdb);
   if (!transfer || !grant_.covers(*transfer, command.data_bytes, channel_->grant())) return false;
-  if (transfer->write && grant_.file().in_memory && shares_pump_) return false;
+  if (grant_.file().in_memory && shares_pump_ && (transfer->write || has_swap())) return false;
   if (transfer->write && exclude_writes_ != 0 && !apart_from_changes(*transfer)) return false;
   if (transfer->write) channel_->count_granted_write();
   const bool done = grant_.carry_out(*transfer, ring_.region(), table_.segments_of(index));
