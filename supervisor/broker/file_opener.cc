@@ -47,20 +47,33 @@ Result<FileForHost> open_with_witness(const std::string& config, const FileAsked
 
 }  // namespace
 
-boost::asio::awaitable<Result<FileForHost>> FileOpener::open(std::string config, FileAsked asked,
-                                                             FilePolicy policy,
-                                                             std::chrono::milliseconds limit) {
+Result<> FileOpener::may_run() const {
   if (const unsigned running = running_->load(); running >= most_)
-    co_return fail(
+    return fail(
         Cause::Busy, EBUSY,
         fmt::format("the storage does not answer: {} earlier attempts to open a file of this device still "
                     "hang; look after the disk or the network file system it is on",
                     running));
+  return {};
+}
+
+boost::asio::awaitable<Result<FileForHost>> FileOpener::open(std::string config, FileAsked asked,
+                                                             FilePolicy policy,
+                                                             std::chrono::milliseconds limit) {
+  if (auto may = may_run(); !may) co_return std::unexpected(std::move(may.error()));
   std::move_only_function<Result<FileForHost>()> job =
       [config = std::move(config), asked = std::move(asked), policy = std::move(policy),
        claimant = Claimant{claims_, owner_},
        counted = Counted(running_)] { return open_with_witness(config, asked, policy, claimant); };
   co_return co_await pool_.run<FileForHost>("open a file for a host", limit, std::move(job));
+}
+
+boost::asio::awaitable<Result<FileForGrant>> FileOpener::open_grant(std::shared_ptr<const UniqueFd> witness,
+                                                                    std::chrono::milliseconds limit) {
+  if (auto may = may_run(); !may) co_return std::unexpected(std::move(may.error()));
+  std::move_only_function<Result<FileForGrant>()> job =
+      [witness = std::move(witness), counted = Counted(running_)] { return open_for_grant(*witness); };
+  co_return co_await pool_.run<FileForGrant>("open a file for an I/O grant", limit, std::move(job));
 }
 
 void FileOpener::claim(const std::string& config, const UniqueFd& image) {

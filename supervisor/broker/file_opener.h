@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/unique_fd.h"
 #include "supervisor/broker/file_broker.h"
+#include "supervisor/broker/grant_file.h"
 #include "supervisor/broker/image_claims.h"
 #include "supervisor/configfs/blocking_pool.h"
 
@@ -41,6 +42,10 @@ class FileOpener {
   boost::asio::awaitable<Result<FileForHost>> open(std::string config, FileAsked asked, FilePolicy policy,
                                                    std::chrono::milliseconds limit);
 
+  // The file of `witness`, for an I/O grant. Errors: those of open_for_grant(); TimedOut; Busy as above.
+  boost::asio::awaitable<Result<FileForGrant>> open_grant(std::shared_ptr<const UniqueFd> witness,
+                                                          std::chrono::milliseconds limit);
+
   // What a host that was adopted has open for writing; `image` leads to it. Never blocks.
   void claim(const std::string& config, const UniqueFd& image);
   // Another configuration begins. What the former one claimed is free as soon as the result is gone.
@@ -51,6 +56,8 @@ class FileOpener {
   void let_go() { owner_.reset(); }
 
  private:
+  [[nodiscard]] Result<> may_run() const;
+
   BlockingPool& pool_;
   const unsigned most_;
   ImageClaims* const claims_ = nullptr;

@@ -1,5 +1,6 @@
 #include "supervisor/broker/file_opener.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
@@ -148,6 +149,26 @@ TEST_F(FileOpenerTest, StorageThatHangsIsNotAskedAgainAndAgain) {
   const auto third = open(10s);
   EXPECT_EQ(third.error().cause, Cause::Busy);
   EXPECT_THAT(third.error().what, HasSubstr("2 earlier attempts"));
+}
+
+TEST_F(FileOpenerTest, FilesForGrantsCountToo) {
+  const auto witness = std::make_shared<const UniqueFd>(::open(path_.c_str(), O_RDWR | O_CLOEXEC));
+  hang_pool();
+  Result<FileForGrant> result;
+  auto ask = [&](std::chrono::milliseconds limit) {
+    auto asking = [&]() -> boost::asio::awaitable<void> {
+      result = co_await opener_.open_grant(witness, limit);
+    };
+    boost::asio::co_spawn(io_, asking, boost::asio::detached);
+    io_.run();
+    io_.restart();
+  };
+  ask(1ms);
+  EXPECT_EQ(result.error().cause, Cause::TimedOut);
+  ask(1ms);
+  ask(10s);
+  EXPECT_EQ(result.error().cause, Cause::Busy);
+  EXPECT_EQ(open(10s).error().cause, Cause::Busy);
 }
 
 TEST_F(FileOpenerTest, WorksAgainWhenWhatHungHasComeBack) {

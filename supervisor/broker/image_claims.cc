@@ -25,7 +25,7 @@ Result<> ImageClaims::take(const std::weak_ptr<const std::string>& owner, const 
   const auto id = identify(image);
   if (!id) return std::unexpected(id.error());
   const Owner asking = owner.lock();
-  if (!asking) return {};  // nobody waits for the file any more
+  if (!asking) return fail(Cause::NotFound, ENODEV, "nobody waits for the file any more");
   const std::lock_guard lock(mutex_);
   std::erase_if(claims_, [](const auto& claim) { return claim.second.owner.expired(); });
   const auto at = claims_.find(*id);

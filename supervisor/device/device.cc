@@ -371,8 +371,9 @@ awaitable<void> Device::host_gone(Time give_up) {
 }
 
 // In good order: what it has is answered, then it flushes, closes and ends. Deadlines all the way.
-awaitable<void> Device::close_host() {
-  if (!host_ || host_end_) co_return;
+// True: it has answered everything, and has closed its backstore.
+awaitable<bool> Device::close_host() {
+  if (!host_ || host_end_) co_return false;
   idle_ = false;
   auto call = [this] {
     path_->call_when_idle();
@@ -384,14 +385,15 @@ awaitable<void> Device::close_host() {
     const bool woken = co_await idle_wake_.wait_until(drained_by);
     if (!woken) break;
   }
-  if (host_end_) co_return;
-  if (idle_) {
-    const seconds limit = close_limit();
-    auto closed = co_await host_->close(limit);
-    if (!closed) log(Level::Error, log_fields(), fmt::format("closing failed: {}", closed.error().what));
-  } else {
+  if (host_end_) co_return false;
+  if (!idle_) {
     host_->kill(fmt::format("did not answer its commands within {} s", kDrainDeadline.count()));
+    co_return false;
   }
+  const seconds limit = close_limit();
+  auto closed = co_await host_->close(limit);
+  if (!closed) log(Level::Error, log_fields(), fmt::format("closing failed: {}", closed.error().what));
+  co_return closed.has_value();
 }
 
 awaitable<void> Device::take_down() {

@@ -133,7 +133,7 @@ class Device final : public std::enable_shared_from_this<Device>,
   boost::asio::awaitable<void> pause_before_retry();
   boost::asio::awaitable<void> work_off_requests();
   boost::asio::awaitable<void> lose_host();
-  boost::asio::awaitable<void> close_host();
+  boost::asio::awaitable<bool> close_host();
   boost::asio::awaitable<void> host_gone(Time give_up);
   boost::asio::awaitable<void> take_down();
   boost::asio::awaitable<bool> close_kernel_side();

@@ -48,9 +48,7 @@ awaitable<void> Device::open_grant() {
   opening_grant_ = true;
   const auto witness = witness_;
   const std::uint32_t number = offer_->number;
-  std::move_only_function<Result<FileForGrant>()> job = [witness] { return open_for_grant(*witness); };
-  auto opened = co_await context_.files.run<FileForGrant>("open a file for an I/O grant", kOpenDeadline,
-                                                          std::move(job));
+  auto opened = co_await files_.open_grant(witness, kOpenDeadline);
   opening_grant_ = false;
   if (!offer_ || offer_->number != number || witness_ != witness) {
     if (offer_) take_grant_anew();

@@ -83,9 +83,10 @@ awaitable<Result<>> Device::do_restart() {
   log(Level::Info, log_fields(), "restart requested");
   auto pause = [this] { path_->set_held(true); };
   co_await pump_do(std::move(pause));
-  co_await close_host();
+  const bool in_order = co_await close_host();
   co_await host_gone(Wake::kNever);
   if (!host_end_) co_return fail(Cause::Busy, EBUSY, "the handler-host can't be killed");
+  if (!in_order) ask_witness();  // else it has told what it knew
   co_await take_channel_away();
   auto go_on = [this] { path_->set_held(held_); };
   co_await pump_do(std::move(go_on));
@@ -179,8 +180,11 @@ awaitable<Result<UniqueFd>> Device::host_asks_file(FileAsked asked) {
   // A LUN that has had data must not come back empty because its file is not there.
   if (age_ == KernelDeviceAge::Used || ever_served_) asked.create_bytes = 0;
   FilePolicy policy = context_.policies.of(label_).file_policy();
+  const auto asker = host_;
   auto opened = co_await files_.open(handler_config(), std::move(asked), std::move(policy), kOpenDeadline);
   if (!opened) co_return std::unexpected(std::move(opened.error()));
+  // The next host may serve another file.
+  if (host_ != asker) co_return fail(Cause::PeerBroken, EPIPE, "the host that asked for a file is gone");
   if (opened->witness) {
     offer_.reset();  // it was of the file before
     take_grant_anew();
