@@ -282,9 +282,9 @@ void DataPath::finish(SlotIndex index, std::uint8_t status, std::span<const std:
                       std::uint32_t data_bytes) {
   const InFlightCommand& command = table_.at(index);
   RingAnswer answer{command.id, command.sequence, status, sense, 0};
-  const bool reads = command.facts.direction == channel::Direction::In ||
-                     command.facts.direction == channel::Direction::Both;
-  if (is_good(status) && reads && !return_data(index, data_bytes, answer)) {
+  // Also of what has no data: an initiator may have said that it reads, and gets what lies there.
+  const bool perhaps_reads = command.facts.direction != channel::Direction::Out;
+  if (is_good(status) && perhaps_reads && !return_data(index, data_bytes, answer)) {
     answer.scsi_status = kStatusCheckCondition;
     answer.sense = kInternalTargetFailure;
     answer.read_len = 0;

@@ -67,6 +67,20 @@ TEST_F(DataPathTest, EmptyGoodReadShowsZeroesAndNoOlderBytes) {
   EXPECT_EQ(kernel.finished(*ticket)->data, std::vector<std::uint8_t>(8192, 0));
 }
 
+TEST_F(DataPathTest, CommandWithoutDataThatIsSaidToReadShowsNoOlderBytes) {
+  FakeHost& host = start_host();
+  const auto older = pattern(8192);
+  kernel.queue(kWrite10, FakeKernel::Data::Out, older.size(), older);
+  turn();
+  host.answer(*host.next());
+  turn();
+  auto ticket = kernel.queue(kTestUnitReady, FakeKernel::Data::In, 8192);
+  turn();
+  host.answer(*host.next());
+  turn();
+  EXPECT_EQ(kernel.finished(*ticket)->data, std::vector<std::uint8_t>(8192, 0));
+}
+
 TEST_F(DataPathTest, UnknownOpcodeIsFilledAndTakenBack) {
   FakeHost& host = start_host();
   const auto data = pattern(4096);
