@@ -18,6 +18,7 @@ constexpr std::chrono::milliseconds kFirstPause = 100ms;
 constexpr std::chrono::milliseconds kLongestPause = 10s;
 // A flood of calls must not keep netlink, child exits and timers waiting.
 constexpr int kMessagesPerTurn = 32;
+constexpr std::chrono::milliseconds kLongestTurn = 5ms;
 
 }  // namespace
 
@@ -110,7 +111,8 @@ void BusLoop::flush_soon() {
 }
 
 void BusLoop::process() {
-  for (int i = 0; bus_ && i < kMessagesPerTurn; ++i) {
+  const auto end = std::chrono::steady_clock::now() + kLongestTurn;
+  for (int i = 0; bus_ && i < kMessagesPerTurn && std::chrono::steady_clock::now() < end; ++i) {
     ++turn_;
     int r = sd_bus_process(bus_.get(), nullptr);
     if (r < 0) return drop(system_error(-r, fmt::format("message bus at {} is gone", address_)));
