@@ -39,6 +39,16 @@ void take(const json& properties, const char* name, T& into) {
   }
 }
 
+// Pairs of numbers, by name.
+void take(const json& properties, const char* name, std::map<std::string, Histogram>& into) {
+  const auto found = properties.find(name);
+  if (found == properties.end()) return;
+  for (const auto& entry : found->items())
+    for (const json& pair : entry.value())
+      if (pair.is_array() && pair.size() == 2 && pair[0].is_number_unsigned() && pair[1].is_number_unsigned())
+        into[entry.key()][pair[0].get<std::uint64_t>()] = pair[1].get<std::uint64_t>();
+}
+
 Device device_of(const std::string& path, const json& properties) {
   Device device;
   std::string hba;
@@ -88,6 +98,7 @@ Device device_of(const std::string& path, const json& properties) {
   take(properties, "Errors", device.errors);
   take(properties, "ErrorsBySense", device.errors_by_sense);
   take(properties, "LatencyUsec", device.latency_usec);
+  take(properties, "LatencyHistograms", device.latency_histograms);
   take(properties, "HandlerCounters", device.handler_counters);
   return device;
 }

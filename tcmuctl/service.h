@@ -9,6 +9,7 @@
 
 #include "tcmuctl/bus.h"
 #include "tcmuctl/failure.h"
+#include "tcmuctl/histogram.h"
 
 namespace bulkhead::tcmuctl {
 
@@ -28,7 +29,8 @@ struct Device {
   bool read_only = false, write_cache = false;
   std::map<std::string, std::string> sandbox;  // wall and its state
   Counts commands, bytes, errors, errors_by_sense, latency_usec, handler_counters, granted;
-  nlohmann::json properties;  // as they came
+  std::map<std::string, Histogram> latency_histograms;  // by part of the way
+  nlohmann::json properties;                            // as they came
 };
 
 struct Handler {

@@ -95,7 +95,7 @@ TEST_F(TcmuctlTest, ListAsJsonHasEveryProperty) {
   EXPECT_EQ(devices[0]["Size"], 1073741824);
   EXPECT_EQ(devices[0]["Commands"]["read"], 100);
   EXPECT_EQ(devices[0]["LatencyUsec"]["p99.9"], 900);
-  EXPECT_EQ(devices[0].size(), 45u);
+  EXPECT_EQ(devices[0].size(), 46u);
 }
 
 TEST_F(TcmuctlTest, ShowFindsADeviceByNameOrByKey) {

@@ -61,6 +61,17 @@ std::string bandwidth_text(std::optional<double> rate) {
   return rate ? human_bytes(static_cast<std::uint64_t>(*rate)) + "/s" : "-";
 }
 
+// Of the commands between two looks, and so of all at the first.
+std::string latency_text(const Device& before, const Device& now, const char* part) {
+  auto of = [part](const Device& device) {
+    const auto found = device.latency_histograms.find(part);
+    return found == device.latency_histograms.end() ? Histogram{} : found->second;
+  };
+  const Histogram counts = counted_since(of(before), of(now));
+  const auto half = quantile(counts, 0.5), most = quantile(counts, 0.99);
+  return half && most ? fmt::format("{} / {}", human_duration(*half), human_duration(*most)) : "-";
+}
+
 std::string limits_text(const Device& device) {
   std::string text = device.limit_iops == 0 ? "" : fmt::format("{} commands/s", device.limit_iops);
   if (device.limit_bytes_per_second != 0)
@@ -188,7 +199,7 @@ std::string watch_view(const std::vector<Device>& before, const std::vector<Devi
   for (const Device& device : now) {
     auto old = std::ranges::find(before, device.key, &Device::key);
     std::uint64_t elapsed = old == before.end() ? 0 : elapsed_usec;
-    const Device& then = old == before.end() ? device : *old;
+    const Device then = old == before.end() ? Device{} : *old;
     std::uint64_t errors = sum(device.errors);
     rows.push_back({{device.key},
                     {device.state, state_color(device.state)},
@@ -197,10 +208,10 @@ std::string watch_view(const std::vector<Device>& before, const std::vector<Devi
                     {bandwidth_text(rate(then.bytes, device.bytes, "read", elapsed))},
                     {bandwidth_text(rate(then.bytes, device.bytes, "write", elapsed))},
                     {fmt::to_string(device.in_flight)},
-                    {human_duration(value_of(device.latency_usec, "p50"))},
-                    {human_duration(value_of(device.latency_usec, "p99"))},
-                    {human_duration(value_of(device.latency_usec, "host_p50"))},
-                    {human_duration(value_of(device.latency_usec, "host_p99"))},
+                    {latency_text(then, device, "all")},
+                    {latency_text(then, device, "wait")},
+                    {latency_text(then, device, "host")},
+                    {latency_text(then, device, "grant")},
                     {fmt::to_string(errors), errors == 0 ? Color::None : Color::Red},
                     {fmt::to_string(device.restarts), device.restarts == 0 ? Color::None : Color::Yellow},
                     {device.state_reason}});
@@ -212,10 +223,10 @@ std::string watch_view(const std::vector<Device>& before, const std::vector<Devi
                        {"READ", Align::Right},
                        {"WRITTEN", Align::Right},
                        {"IN FLIGHT", Align::Right},
-                       {"P50", Align::Right},
-                       {"P99", Align::Right},
-                       {"HOST P50", Align::Right},
-                       {"HOST P99", Align::Right},
+                       {"P50 / P99", Align::Right},
+                       {"WAITING", Align::Right},
+                       {"IN THE HOST", Align::Right},
+                       {"BY GRANT", Align::Right},
                        {"ERRORS", Align::Right},
                        {"RESTARTS", Align::Right},
                        {"REASON"}},

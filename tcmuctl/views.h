@@ -18,8 +18,9 @@ struct Screen {
 [[nodiscard]] std::string list_view(const std::vector<Device>& devices, const Screen& screen);
 [[nodiscard]] std::string handlers_view(const std::vector<Handler>& handlers, const Screen& screen);
 [[nodiscard]] std::string show_view(const Device& device, std::uint64_t now_usec, const Screen& screen);
-// Rates over `elapsed_usec` between two readings. A device that was not there before, or whose counters went
-// back because its supervisor is a new one, has none yet.
+// Rates and latencies over `elapsed_usec` between two readings. A device that was not there before, or whose
+// counters went back because they were counted anew, has no rates yet, and its latencies are those of all its
+// commands.
 [[nodiscard]] std::string watch_view(const std::vector<Device>& before, const std::vector<Device>& now,
                                      std::uint64_t elapsed_usec, const Screen& screen);
 

@@ -106,14 +106,16 @@ TEST(WatchView, ShowsRatesBetweenTwoLooks) {
   now.commands["read"] += 24690;
   now.bytes["read"] += 24690ull * 4096;
   now.in_flight = 16;
-  now.latency_usec = {{"p50", 80}, {"p99", 400}, {"host_p50", 60}, {"host_p99", 300}};
-  EXPECT_EQ(watch_view({before}, {now}, 2'000'000, {}),
-            "DEVICE     STATE    READS/S  WRITES/S        READ  WRITTEN  IN FLIGHT    P50     P99  HOST P50  "
-            "HOST P99"
-            "  ERRORS  RESTARTS  REASON\n"
-            "user_1/d0  serving    12.3k         0  48.2 MiB/s    0 B/s         16  80 us  400 us     60 us  "
-            "  300 us"
-            "       0         0\n");
+  before.latency_histograms = {{"all", {{9000, 1000}}}, {"host", {{8000, 1000}}}};
+  now.latency_histograms = {{"all", {{80, 20000}, {400, 4690}, {9000, 1000}}},
+                            {"wait", {{1, 24690}}},
+                            {"host", {{60, 20000}, {300, 4690}, {8000, 1000}}}};
+  EXPECT_EQ(
+      watch_view({before}, {now}, 2'000'000, {}),
+      "DEVICE     STATE    READS/S  WRITES/S        READ  WRITTEN  IN FLIGHT       P50 / P99      WAITING"
+      "     IN THE HOST  BY GRANT  ERRORS  RESTARTS  REASON\n"
+      "user_1/d0  serving    12.3k         0  48.2 MiB/s    0 B/s         16  80 us / 400 us  1 us / 1 us"
+      "  60 us / 300 us         -       0         0\n");
 }
 
 TEST(WatchView, HasNoRatesForANewDeviceNorAfterASupervisorsRestart) {

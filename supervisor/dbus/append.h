@@ -10,6 +10,7 @@
 
 #include "supervisor/dbus/text.h"
 #include "supervisor/model/device_state.h"
+#include "supervisor/model/service_model.h"
 #include "supervisor/model/walls.h"
 
 namespace bulkhead::supervisor {
@@ -37,6 +38,20 @@ inline int append(sd_bus_message* to, const std::map<std::string, std::uint64_t>
   int r = sd_bus_message_open_container(to, 'a', "{st}");
   for (const auto& [name, count] : counts)
     if (r >= 0) r = sd_bus_message_append(to, "{st}", utf8(name).c_str(), count);
+  return r < 0 ? r : sd_bus_message_close_container(to);
+}
+// a{sa(tt)}
+inline int append(sd_bus_message* to, const std::map<std::string, LatencyCounts>& histograms) {
+  int r = sd_bus_message_open_container(to, 'a', "{sa(tt)}");
+  for (const auto& [name, counts] : histograms) {
+    if (r >= 0) r = sd_bus_message_open_container(to, 'e', "sa(tt)");
+    if (r >= 0) r = sd_bus_message_append(to, "s", name.c_str());
+    if (r >= 0) r = sd_bus_message_open_container(to, 'a', "(tt)");
+    for (const auto& [most, count] : counts)
+      if (r >= 0) r = sd_bus_message_append(to, "(tt)", most, count);
+    if (r >= 0) r = sd_bus_message_close_container(to);
+    if (r >= 0) r = sd_bus_message_close_container(to);
+  }
   return r < 0 ? r : sd_bus_message_close_container(to);
 }
 // a{sv}

@@ -92,6 +92,7 @@ TEST_F(DeviceObjectsTest, EveryPropertyShowsItsFieldOfTheReport) {
       {"GrantedCommands", R"({"in vain": 2, "read": 11, "write": 12})"},
       {"LatencyUsec",
        R"({"host_p50": 60, "host_p99": 300, "max": 5000, "p50": 80, "p90": 120, "p99": 400, "p99.9": 900})"},
+      {"LatencyHistograms", R"({"all": [(79, 140), (447, 10)], "wait": []})"},
       {"HandlerCounters", R"({"punched_bytes": 4096})"},
   };
   for (const auto& [property, value] : expected) EXPECT_EQ(get(property), value) << property;

@@ -108,7 +108,8 @@ constexpr Watched kState[] = {
     {"LimitBytesPerSecond", same<&R::limit_bytes_per_second>},
     {"LimitsFrom", same<&R::limits_from>},
 };
-// OldestCommandUsec is an age: it changes by itself and is left out.
+// Left out are OldestCommandUsec, an age, which changes by itself, and LatencyHistograms, which is long: who
+// wants it asks.
 constexpr Watched kCounters[] = {
     {"InFlight", same<&R::in_flight>},
     {"Commands", same<by_kind<&KindCounts::commands>>},
@@ -203,6 +204,7 @@ constexpr sd_bus_vtable kDeviceVtable[] = {
     SD_BUS_PROPERTY("AbortedCommands", "t", get<&R::aborted_commands>, 0, 0),
     SD_BUS_PROPERTY("GrantedCommands", "a{st}", get<&R::granted>, 0, 0),
     SD_BUS_PROPERTY("LatencyUsec", "a{st}", get<latency>, 0, 0),
+    SD_BUS_PROPERTY("LatencyHistograms", "a{sa(tt)}", get<&R::latency_histograms>, 0, 0),
     SD_BUS_PROPERTY("HandlerCounters", "a{st}", get<&R::handler_counters>, 0, 0),
     SD_BUS_VTABLE_END,
 };

@@ -78,6 +78,10 @@ DeviceReport Device::report() const {
                     max,
                     std::min(stats_->host_latency.quantile(500), max),
                     std::min(stats_->host_latency.quantile(990), max)};
+  report.latency_histograms = {{"all", stats_->latency.counts()},
+                               {"wait", stats_->wait_latency.counts()},
+                               {"host", stats_->host_latency.counts()},
+                               {"grant", stats_->grant_latency.counts()}};
   report.io_grants = grant_state_;
   report.granted = {{"read", stats_->granted_reads.get()},
                     {"write", stats_->granted_writes.get()},

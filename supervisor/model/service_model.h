@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -38,6 +39,10 @@ struct LatencySummary {  // microseconds from taking the command out of the ring
   std::uint64_t p50 = 0, p90 = 0, p99 = 0, p999 = 0, max = 0;
   std::uint64_t host_p50 = 0, host_p99 = 0;  // of it, from giving the command to the host
 };
+
+// How many commands took at most so long (microseconds) and longer than the entry before says; only what was
+// counted.
+using LatencyCounts = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
 
 // 0: no limit.
 struct DeviceLimits {
@@ -86,6 +91,8 @@ struct DeviceReport {
   std::string io_grants;               // "granted", or why not
   std::map<std::string, std::uint64_t> granted;  // commands done without the host: read, write; in vain
   LatencySummary latency;
+  std::map<std::string, LatencyCounts>
+      latency_histograms;  // by part of the way: "all", "wait", "host", "grant"
   std::map<std::string, std::uint64_t> handler_counters;
 };
 

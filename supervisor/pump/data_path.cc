@@ -385,8 +385,10 @@ void DataPath::count(const InFlightCommand& command, std::uint8_t status, std::s
   const std::uint64_t latency_us = (now_ns_ - std::min(now_ns_, command.arrived_ns)) / 1000;
   BULKHEAD_PROBE4(command_answered, this, command.id.value, status, latency_us);
   stats_->latency.add(latency_us);
-  if (command.progress.state == CommandState::Submitted)
+  if (command.progress.state == CommandState::Submitted) {
+    stats_->wait_latency.add((command.given_ns - std::min(command.given_ns, command.arrived_ns)) / 1000);
     stats_->host_latency.add((now_ns_ - std::min(now_ns_, command.given_ns)) / 1000);
+  }
   stats_->latency_max_us.set(std::max(stats_->latency_max_us.get(), latency_us));
 }
 

@@ -35,7 +35,9 @@ bool DataPath::done_by_grant(SlotIndex index) {
     stats_->grants_missed.add(1);
     return false;
   }
-  now_ns_ = monotonic_ns();  // what it took counts
+  stats_->wait_latency.add((now_ns_ - std::min(now_ns_, command.arrived_ns)) / 1000);
+  const std::uint64_t began_ns = std::exchange(now_ns_, monotonic_ns());  // what it took counts
+  stats_->grant_latency.add((now_ns_ - began_ns) / 1000);
   (transfer->write ? stats_->granted_writes : stats_->granted_reads).add(1);
   BULKHEAD_PROBE3(command_granted, this, command.id.value, command.cdb[0]);
   const auto moved = transfer->write ? 0 : static_cast<std::uint32_t>(command.data_bytes);

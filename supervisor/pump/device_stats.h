@@ -8,6 +8,8 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 #include "proto/opcode_facts.h"
 
@@ -26,10 +28,11 @@ class Counter {
   std::atomic<std::uint64_t> value_{0};
 };
 
-// Latencies in microseconds, four buckets an octave: a value is known to within a quarter of itself.
+// Latencies in microseconds, four buckets an octave: a value is known to within a quarter of itself, up to
+// two minutes; the last bucket has all that is longer.
 class LatencyHistogram {
  public:
-  static constexpr std::size_t kBuckets = 4 * 40;
+  static constexpr std::size_t kBuckets = 4 * 26;
 
   void add(std::uint64_t microseconds) { buckets_[bucket_of(microseconds)].add(1); }
 
@@ -45,6 +48,15 @@ class LatencyHistogram {
       if (seen >= rank) return upper_bound(i);
     }
     return upper_bound(kBuckets - 1);
+  }
+
+  // What was counted: upper bound of a bucket, and how many it has.
+  [[nodiscard]] std::vector<std::pair<std::uint64_t, std::uint64_t>> counts() const {
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> counts;
+    for (std::size_t i = 0; i < kBuckets; ++i)
+      if (const std::uint64_t count = buckets_[i].get(); count != 0)
+        counts.emplace_back(upper_bound(i), count);
+    return counts;
   }
 
   static constexpr std::size_t bucket_of(std::uint64_t value) {
@@ -103,7 +115,10 @@ struct DeviceStats {
   Counter granted_reads, granted_writes;  // done by grant, without the host
   Counter grants_missed;                  // tried in vain: the host did it
   LatencyHistogram latency;
-  LatencyHistogram host_latency;  // of it, from giving the command to the host, of those that one had
+  // Its parts, of commands that a host answered or that were done by grant.
+  LatencyHistogram wait_latency;   // until one of these began
+  LatencyHistogram host_latency;   // from giving it to the host to its answer
+  LatencyHistogram grant_latency;  // of doing it by grant
 };
 
 }  // namespace bulkhead::supervisor

@@ -98,6 +98,10 @@ done
 # Of other kinds there may be some: newer kernels ask for pages and commands that a plain disk refuses.
 expect_eq "$(property d0 Errors | jq '.read + .write')" 0 "errors of reads and writes"
 [ "$(property d0 LatencyUsec | jq .max)" -gt 0 ] || die "no latency was measured"
+# Each command that a host answered, or that was done by grant, waited before.
+property d0 LatencyHistograms | jq -e '(.all | map(.[1]) | add) >= (.host | map(.[1]) | add) and (.host | length) > 0
+  and (.wait | map(.[1]) | add) == (.host + .grant | map(.[1]) | add)' >/dev/null ||
+  die "the parts of latencies do not fit: $(property d0 LatencyHistograms)"
 sg_raw -r 512 "$disk" 28 00 ff ff ff f0 00 00 01 00 >/dev/null 2>&1 && die "a read past the end succeeded"
 property d0 ErrorsBySense | jq -e '."illegal request" >= 1' >/dev/null || die "a refused read is not counted"
 
