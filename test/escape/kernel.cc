@@ -59,7 +59,7 @@ void* shared_page() {
 }
 int unlock_mapping(const Targets&) {
   void* const page = shared_page();
-  void* const moved = ::mremap(page, 4096, 4096, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+  void* const moved = ::mremap(page, 4096, 4096, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, nullptr);
   if (moved == MAP_FAILED) return errno;
   ::munmap(page, 4096);
   return refusal(::munmap(moved, 4096));
