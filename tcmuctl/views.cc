@@ -195,11 +195,12 @@ std::string show_view(const Device& device, std::uint64_t now_usec, const Screen
 
 std::string watch_view(const std::vector<Device>& before, const std::vector<Device>& now,
                        std::uint64_t elapsed_usec, const Screen& screen) {
+  static const Device kNotSeen;
   std::vector<std::vector<Cell>> rows;
   for (const Device& device : now) {
     auto old = std::ranges::find(before, device.key, &Device::key);
     std::uint64_t elapsed = old == before.end() ? 0 : elapsed_usec;
-    const Device then = old == before.end() ? Device{} : *old;
+    const Device& then = old == before.end() ? kNotSeen : *old;
     std::uint64_t errors = sum(device.errors);
     rows.push_back({{device.key},
                     {device.state, state_color(device.state)},

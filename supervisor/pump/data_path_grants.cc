@@ -11,10 +11,18 @@
 namespace bulkhead::supervisor {
 namespace {
 
-// What a tmpfs holds may have been swapped out, and the swap may be a LUN that is served here.
-bool has_swap() {
+constexpr std::uint64_t kAskForSwapEveryNs = 1'000'000'000;
+
+// What a tmpfs holds may have been swapped out, and the swap may be a LUN that is served here. A fact of the
+// machine, which each pump asks for now and then: no system call for each command.
+bool has_swap(std::uint64_t now_ns) {
+  thread_local std::uint64_t asked_ns = 0;
+  thread_local bool found = true;
+  if (asked_ns != 0 && now_ns - asked_ns < kAskForSwapEveryNs) return found;
   struct sysinfo info{};
-  return ::sysinfo(&info) != 0 || info.totalswap != 0;
+  found = ::sysinfo(&info) != 0 || info.totalswap != 0;
+  asked_ns = now_ns;
+  return found;
 }
 
 }  // namespace
@@ -26,7 +34,7 @@ bool DataPath::done_by_grant(SlotIndex index) {
   if (!grant_.stands() || grant_paused_ || suspects_ != 0 || exclude_all_ != 0) return false;
   const auto transfer = plain_transfer(command.cdb);
   if (!transfer || !grant_.covers(*transfer, command.data_bytes, channel_->grant())) return false;
-  if (grant_.file().in_memory && shares_pump_ && (transfer->write || has_swap())) return false;
+  if (grant_.file().in_memory && shares_pump_ && (transfer->write || has_swap(now_ns_))) return false;
   if (transfer->write && exclude_writes_ != 0 && !apart_from_changes(*transfer)) return false;
   if (transfer->write) channel_->count_granted_write();
   const bool done = grant_.carry_out(*transfer, ring_.region(), table_.segments_of(index));

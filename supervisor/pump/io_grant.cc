@@ -55,8 +55,8 @@ bool IoGrant::carry_out(const BlockTransfer& transfer, std::span<std::byte> regi
   const std::uint64_t at = file_.first.value + transfer.lba * file_.block_bytes;
   if (transfer.write && !still_reaches(at + bytes)) return false;
   const int count = static_cast<int>(segments.size());
-  // From userspace RWF_NOWAIT also means that no read-ahead is begun (IOCB_NOIO, include/linux/fs.h
-  // since 5.8).
+  // From userspace RWF_NOWAIT also means that no read-ahead is begun: IOCB_NOIO, of kiocb_set_rw_flags() in
+  // include/linux/fs.h.
   const int flags = file_.in_memory ? 0 : RWF_NOWAIT;
   const auto offset = static_cast<off64_t>(at);
   const ssize_t moved = transfer.write ? ::pwritev2(file_.file->get(), pieces_.data(), count, offset, flags)

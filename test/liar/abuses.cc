@@ -30,6 +30,7 @@ volatile std::uint64_t turns = 0;
     if (void* part = std::malloc(kPart); part != nullptr) std::memset(part, 1, kPart);
 }
 
+// They do nothing, for longer than the scenario lasts: it is their number that is to be refused.
 void start_threads() {
   int started = 0;
   try {
