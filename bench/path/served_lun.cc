@@ -1,5 +1,6 @@
 #include "bench/path/served_lun.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -171,32 +172,34 @@ void ServedLun::host_ended(const std::string& how) {
 
 boost::asio::awaitable<Result<UniqueFd>> ServedLun::host_asks_file(FileAsked asked) {
   auto file = supervisor::open_for_host(parts_.config, asked, {});
-  if (file && asked.writable && parts_.grants) {
-    auto granted = supervisor::open_for_grant(*file);
-    if (!granted) co_return std::unexpected(std::move(granted.error()));
-    image_ = std::make_shared<const UniqueFd>(std::move(granted->file));
-    image_in_memory_ = granted->in_memory;
-  }
+  if (file && asked.writable && parts_.grants) opened_.reset(::fcntl(file->get(), F_DUPFD_CLOEXEC, 0));
   co_return file;
 }
 
 void ServedLun::host_offers_grant(const supervisor::GrantOffer& offer) {
   offer_ = offer;
+  if (!opened_) return;
+  auto granted = supervisor::open_for_grant(opened_, offer.direct);
+  if (!granted) return give_up(granted.error().what);
+  image_ = std::make_shared<const UniqueFd>(std::move(granted->file));
+  image_in_memory_ = granted->in_memory;
+  image_is_disk_ = granted->is_disk;
   apply_grant();
 }
 
 // As supervisor/device/device_grants.cc does.
 void ServedLun::apply_grant() {
   if (!parts_.grants || !on_pump_ || !offer_ || !image_) return;
-  pump_.post(
-      [this, grant = supervisor::IoGrant({.file = image_,
-                                          .number = offer_->number,
-                                          .first = {offer_->first_byte},
-                                          .size = {offer_->bytes},
-                                          .block_bytes = 512,
-                                          .largest_bytes = supervisor::IoGrant::kLargestBytes,
-                                          .writable = true,
-                                          .in_memory = image_in_memory_})] { path_.set_grant(grant); });
+  pump_.post([this, grant = supervisor::IoGrant({.file = image_,
+                                                 .number = offer_->number,
+                                                 .first = {offer_->first_byte},
+                                                 .size = {offer_->bytes},
+                                                 .block_bytes = 512,
+                                                 .largest_bytes = supervisor::IoGrant::kLargestBytes,
+                                                 .writable = !offer_->direct,
+                                                 .in_memory = image_in_memory_,
+                                                 .direct = offer_->direct,
+                                                 .is_disk = image_is_disk_})] { path_.set_grant(grant); });
 }
 
 boost::asio::awaitable<Result<control::Identity>> ServedLun::host_asks_identity() {

@@ -31,7 +31,7 @@
 
 namespace bulkhead::handler {
 
-inline constexpr std::uint32_t kApiVersion = 4;
+inline constexpr std::uint32_t kApiVersion = 5;
 
 enum class IoStatus : std::uint8_t {
   Ok,
@@ -94,6 +94,15 @@ struct Space {
   ByteCount available{};  // what the back end can still give it; perhaps to others first
 };
 
+// The LUN's blocks lie in the file that was opened last for writing, one behind the other, and whoever reads
+// or writes them there through the page cache does what read() and a cached write() would. Then commands that
+// find their data there may be done without asking the device, which must reckon with writes that it has not
+// seen.
+struct IoGrant {
+  ByteOffset first;     // of block 0, in the file
+  bool direct = false;  // past the page cache (O_DIRECT) instead, and only reading
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -134,11 +143,8 @@ class Device {
   // Writes that were answered are lost, and no flush() has failed for it yet: the next one would. The host
   // hands it on to the next host, should it come to that. Asked for with every round of answers.
   [[nodiscard]] virtual bool lost_writes() const { return false; }
-  // An I/O grant: block 0 lies at this offset of the file that was opened last for writing, all others behind
-  // it, and whoever reads or writes there through the page cache does what read() and a cached write() would.
-  // Then commands that find their data there may be done without asking this device, which must reckon with
-  // writes that it has not seen. Asked for after open() and resize(). nullopt: every command comes here.
-  [[nodiscard]] virtual std::optional<ByteOffset> io_grant() const { return std::nullopt; }
+  // Asked for after open() and resize(). nullopt: every command comes here.
+  [[nodiscard]] virtual std::optional<IoGrant> io_grant() const { return std::nullopt; }
 };
 
 enum class LogLevel : std::uint8_t { Error = 3, Warning = 4, Info = 6, Debug = 7 };  // syslog severities
@@ -173,6 +179,9 @@ class Services {
   // Writes done by an I/O grant so far, twice their number, modulo 2^32: +1 when one begins, +1 when it has
   // ended.
   [[nodiscard]] virtual std::uint32_t granted_writes() const { return 0; }
+  // Where almost all buffers of read() and write() lie, at the same place for as long as the device lives.
+  // Empty: nothing is known of that.
+  [[nodiscard]] virtual std::span<std::byte> buffers() const { return {}; }
 
  protected:
   ~Services() = default;

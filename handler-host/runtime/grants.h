@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/quantity.h"
+#include "handler-host/api/handler.h"
 #include "handler-host/channel/host_channel.h"
 #include "handler-host/scsi/logical_unit.h"
 #include "proto/control.pb.h"
@@ -18,10 +19,10 @@ class Grants {
  public:
   explicit Grants(HostChannel& channel) : channel_(channel) {}
 
-  // A new offer, in the place of the last, which is void from now on. `first`: handler::Device::io_grant().
+  // A new offer, in the place of the last, which is void from now on. `granted`: handler::Device::io_grant().
   // nullopt: nothing is offered.
-  [[nodiscard]] std::optional<control::Message> offer(std::optional<ByteOffset> first, ByteCount size,
-                                                      std::uint32_t largest_transfer_bytes);
+  [[nodiscard]] std::optional<control::Message> offer(const std::optional<handler::IoGrant>& granted,
+                                                      ByteCount size, std::uint32_t largest_transfer_bytes);
   // The last one, again: for another supervisor.
   [[nodiscard]] std::optional<control::Message> offered() const { return offered_; }
   // To be called before answers are published.
@@ -31,6 +32,7 @@ class Grants {
  private:
   HostChannel& channel_;
   std::optional<control::Message> offered_;
+  bool direct_ = false;  // the last one: there is nothing to write by it
   std::uint32_t number_ = 0;
   std::uint32_t shown_ = 0;
 };

@@ -31,12 +31,13 @@ TEST_F(GrantsTest, WithoutAnOfferTheWordStaysZero) {
 }
 
 TEST_F(GrantsTest, TheWordSaysWhatCountsOfWhichOffer) {
-  const auto offer = grants.offer(ByteOffset{4096}, {kMegabyte}, 65536);
+  const auto offer = grants.offer(handler::IoGrant{.first = {4096}}, {kMegabyte}, 65536);
   ASSERT_TRUE(offer);
   EXPECT_EQ(offer->io_grant().number(), 1u);
   EXPECT_EQ(offer->io_grant().first_byte(), 4096u);
   EXPECT_EQ(offer->io_grant().bytes(), kMegabyte);
   EXPECT_EQ(offer->io_grant().largest_transfer_bytes(), 65536u);
+  EXPECT_FALSE(offer->io_grant().direct());
   EXPECT_EQ(word(), 0u) << "nobody has said yet what the unit allows";
   grants.show(kAll);
   EXPECT_EQ(word(), 1u << channel::kGrantBits | channel::kGrantReads | channel::kGrantWrites);
@@ -46,10 +47,21 @@ TEST_F(GrantsTest, TheWordSaysWhatCountsOfWhichOffer) {
   EXPECT_EQ(word(), 0u);
 }
 
-TEST_F(GrantsTest, ANewOfferEndsTheLast) {
-  ASSERT_TRUE(grants.offer(ByteOffset{0}, {kMegabyte}, 4096));
+TEST_F(GrantsTest, PastThePageCacheNothingIsToBeWritten) {
+  const auto offer = grants.offer(handler::IoGrant{.first = {0}, .direct = true}, {kMegabyte}, 4096);
+  ASSERT_TRUE(offer);
+  EXPECT_TRUE(offer->io_grant().direct());
   grants.show(kAll);
-  const auto next = grants.offer(ByteOffset{0}, {kMegabyte / 2}, 4096);
+  EXPECT_EQ(word(), 1u << channel::kGrantBits | channel::kGrantReads);
+  ASSERT_TRUE(grants.offer(handler::IoGrant{.first = {0}}, {kMegabyte}, 4096));
+  grants.show(kAll);
+  EXPECT_EQ(word(), 2u << channel::kGrantBits | channel::kGrantReads | channel::kGrantWrites);
+}
+
+TEST_F(GrantsTest, ANewOfferEndsTheLast) {
+  ASSERT_TRUE(grants.offer(handler::IoGrant{.first = {0}}, {kMegabyte}, 4096));
+  grants.show(kAll);
+  const auto next = grants.offer(handler::IoGrant{.first = {0}}, {kMegabyte / 2}, 4096);
   ASSERT_TRUE(next);
   EXPECT_EQ(word(), 0u);
   grants.show(kAll);

@@ -66,6 +66,9 @@ TEST_F(Host, ServesAFileFromHelloToClose) {
   EXPECT_EQ(host.execute(ChannelPeer::read16(2048, 1, 0)), kCheckCondition);  // beyond the last block
   EXPECT_EQ(host.close(), "");
   EXPECT_EQ(host.wait_end(), (HostEnd{true, 0, ""}));
+  ASSERT_TRUE(host.grant);
+  EXPECT_EQ(host.grant->bytes(), kMebibyte);
+  EXPECT_TRUE(host.grant->direct()) << "the folder for tests must lie on a file system with O_DIRECT";
   std::ifstream file(image, std::ios::binary);
   file.seekg(100 * 512);
   EXPECT_EQ(file.get(), 0xab);

@@ -69,10 +69,13 @@ boost::asio::awaitable<Result<FileForHost>> FileOpener::open(std::string config,
 }
 
 boost::asio::awaitable<Result<FileForGrant>> FileOpener::open_grant(std::shared_ptr<const UniqueFd> witness,
+                                                                    bool direct,
                                                                     std::chrono::milliseconds limit) {
   if (auto may = may_run(); !may) co_return std::unexpected(std::move(may.error()));
-  std::move_only_function<Result<FileForGrant>()> job =
-      [witness = std::move(witness), counted = Counted(running_)] { return open_for_grant(*witness); };
+  std::move_only_function<Result<FileForGrant>()> job = [witness = std::move(witness), direct,
+                                                         counted = Counted(running_)] {
+    return open_for_grant(*witness, direct);
+  };
   co_return co_await pool_.run<FileForGrant>("open a file for an I/O grant", limit, std::move(job));
 }
 

@@ -44,7 +44,7 @@ class FileOpener {
 
   // The file of `witness`, for an I/O grant. Errors: those of open_for_grant(); TimedOut; Busy as above.
   boost::asio::awaitable<Result<FileForGrant>> open_grant(std::shared_ptr<const UniqueFd> witness,
-                                                          std::chrono::milliseconds limit);
+                                                          bool direct, std::chrono::milliseconds limit);
 
   // What a host that was adopted has open for writing; `image` leads to it. Never blocks.
   void claim(const std::string& config, const UniqueFd& image);

@@ -157,7 +157,7 @@ TEST_F(FileOpenerTest, FilesForGrantsCountToo) {
   Result<FileForGrant> result;
   auto ask = [&](std::chrono::milliseconds limit) {
     auto asking = [&]() -> boost::asio::awaitable<void> {
-      result = co_await opener_.open_grant(witness, limit);
+      result = co_await opener_.open_grant(witness, false, limit);
     };
     boost::asio::co_spawn(io_, asking, boost::asio::detached);
     io_.run();

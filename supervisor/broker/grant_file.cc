@@ -2,13 +2,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/magic.h>
-#include <sys/statfs.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include <cerrno>
 #include <cstddef>
 #include <utility>
+
+#include "base/memory_file.h"
 
 namespace bulkhead::supervisor {
 namespace {
@@ -20,21 +21,18 @@ bool knows_nowait(const UniqueFd& file) {
   return ::preadv2(file.get(), &one, 1, 0, RWF_NOWAIT) >= 0 || errno == EAGAIN;
 }
 
-bool lies_in_memory(const UniqueFd& file) {
-  struct statfs system{};
-  return ::fstatfs(file.get(), &system) == 0 &&
-         (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC);
-}
-
 }  // namespace
 
-Result<FileForGrant> open_for_grant(const UniqueFd& file) {
+Result<FileForGrant> open_for_grant(const UniqueFd& file, bool direct) {
   const bool in_memory = !knows_nowait(file);
-  if (in_memory && !lies_in_memory(file))
+  if (in_memory && (direct || !lies_in_memory(file.get())))
     return fail(Cause::Denied, EOPNOTSUPP, "its file system can't be asked without waiting");
-  UniqueFd own(::open(fmt::format("/proc/self/fd/{}", file.get()).c_str(), O_RDWR | O_CLOEXEC));
-  if (!own) return fail_errno(errno, "open a backing file for an I/O grant");
-  return FileForGrant{std::move(own), in_memory};
+  const int flags = direct ? O_RDONLY | O_DIRECT : O_RDWR;
+  UniqueFd own(::open(fmt::format("/proc/self/fd/{}", file.get()).c_str(), flags | O_CLOEXEC));
+  struct stat status{};
+  if (!own || ::fstat(own.get(), &status) != 0)
+    return fail_errno(errno, "open a backing file for an I/O grant");
+  return FileForGrant{std::move(own), in_memory, S_ISBLK(status.st_mode)};
 }
 
 }  // namespace bulkhead::supervisor

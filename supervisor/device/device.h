@@ -176,6 +176,8 @@ class Device final : public std::enable_shared_from_this<Device>,
   // device_grants.cc
   void take_grant_anew();
   boost::asio::awaitable<void> open_grant();
+  [[nodiscard]] const char* grant_refusal() const;
+  [[nodiscard]] std::string kind_of_grant() const;
   void apply_grant();
   void show_grant_state(std::string state);
   boost::asio::awaitable<void> pause_grant(bool pause);
@@ -260,6 +262,7 @@ class Device final : public std::enable_shared_from_this<Device>,
   std::optional<GrantOffer> offer_;          // the present host's
   std::shared_ptr<const UniqueFd> granted_;  // the file that goes with it; shared with the pump
   bool granted_in_memory_ = false;
+  bool granted_disk_ = false;
   bool opening_grant_ = false;
   static constexpr const char* kNoGrant = "none: the handler offers none";
   std::string grant_state_ = kNoGrant;  // as operators see it

@@ -28,12 +28,20 @@ void Device::host_offers_grant(const GrantOffer& offer) {
 void Device::take_grant_anew() {
   granted_ = nullptr;
   apply_grant();
-  if (!context_.policies.of(label_).io_grants.value_or(true))
-    show_grant_state("off: tcmu.conf says io_grants = off");
-  else if (!offer_ || !witness_)
-    show_grant_state(kNoGrant);
+  if (const char* refusal = grant_refusal())
+    show_grant_state(refusal);
   else if (!opening_grant_)
     boost::asio::co_spawn(context_.io, open_grant(), boost::asio::detached);
+}
+
+// Why there is no grant, whatever file could be opened; null: there may be one.
+const char* Device::grant_refusal() const {
+  const DeviceSettings settings = context_.policies.of(label_);
+  if (!settings.io_grants.value_or(true)) return "off: tcmu.conf says io_grants = off";
+  if (!offer_ || !witness_) return kNoGrant;
+  if (offer_->direct && settings.io_weight)
+    return "none: tcmu.conf has a host_io_weight, which reads of the disk by grant would escape";
+  return nullptr;
 }
 
 void Device::show_grant_state(std::string state) {
@@ -48,23 +56,32 @@ awaitable<void> Device::open_grant() {
   opening_grant_ = true;
   const auto witness = witness_;
   const std::uint32_t number = offer_->number;
-  auto opened = co_await files_.open_grant(witness, kOpenDeadline);
+  auto opened = co_await files_.open_grant(witness, offer_->direct, kOpenDeadline);
   opening_grant_ = false;
   if (!offer_ || offer_->number != number || witness_ != witness) {
     if (offer_) take_grant_anew();
     co_return;
   }
-  if (!context_.policies.of(label_).io_grants.value_or(true)) co_return;
+  if (grant_refusal() != nullptr) co_return;
   if (!opened) {
     show_grant_state(fmt::format("none: {}", opened.error().what));
     co_return;
   }
   granted_ = context_.files.closed_here(std::move(opened->file));
   granted_in_memory_ = opened->in_memory;
+  granted_disk_ = opened->is_disk;
   apply_grant();
-  show_grant_state(granted_in_memory_
-                       ? "granted; writes while no other LUN shares its pump: the file is in memory"
-                       : "granted");
+  show_grant_state(kind_of_grant());
+}
+
+std::string Device::kind_of_grant() const {
+  if (offer_->direct && !pump_.reads_direct())
+    return "none: past the page cache it takes io_uring (see /proc/sys/kernel/io_uring_disabled)";
+  if (offer_->direct)
+    return granted_disk_ ? "granted; reads alone: past the page cache"
+                         : "granted; reads alone, while no other LUN shares its pump: past the page cache";
+  if (granted_in_memory_) return "granted; writes while no other LUN shares its pump: the file is in memory";
+  return "granted";
 }
 
 // What the host says of its own file harms its own LUN alone. What must hold for the others is that no call
@@ -80,8 +97,10 @@ void Device::apply_grant() {
                      .size = {offer_->bytes},
                      .block_bytes = kernel_->facts.block_bytes,
                      .largest_bytes = std::min(offer_->largest_transfer_bytes, IoGrant::kLargestBytes),
-                     .writable = true,
-                     .in_memory = granted_in_memory_});
+                     .writable = !offer_->direct,
+                     .in_memory = granted_in_memory_,
+                     .direct = offer_->direct,
+                     .is_disk = granted_disk_});
   pump_.post([this, grant] { path_->set_grant(grant); });
 }
 

@@ -71,6 +71,8 @@ awaitable<std::optional<Device::Time>> Device::look() {
   if (judgement.verdict != Watchdog::Verdict::Nothing) co_await judge_host(host, judgement.verdict, seen);
   std::optional<Time> again;
   if (judgement.look_again) again = Time(*judgement.look_again);
+  if (seen.reads_late_ns != 0)
+    again = std::min(again.value_or(Wake::kNever), Time(nanoseconds(seen.reads_late_ns)) + kAfter);
   const std::uint64_t busy_after = WaitLimits::of(timeout_s).busy_after_ns;
   if (busy_after != 0) {
     // Those that the host has may yet have to wait for another one: but not longer than from now on.
@@ -195,7 +197,11 @@ Result<> Device::set_limits(std::optional<DeviceLimits> limits) {
 
 void Device::take_new_policies() {
   set_wait_limits();
-  if ((granted_ != nullptr) != context_.policies.of(label_).io_grants.value_or(true)) take_grant_anew();
+  const char* refusal = grant_refusal();
+  if ((granted_ != nullptr) == (refusal != nullptr))
+    take_grant_anew();
+  else if (refusal != nullptr)
+    show_grant_state(refusal);
   watch_wake_.notify();
   changed();  // the limits can be read
 }

@@ -136,7 +136,7 @@ std::string_view HostMessages::take_grant(const control::IoGrant& grant) {
   if (grant.bytes() == 0 || grant.bytes() > kMostBytes || grant.first_byte() > kMostBytes - grant.bytes())
     return "an I/O grant beyond what a file can hold";
   listener_.grant_offered(
-      {grant.number(), grant.first_byte(), grant.bytes(), grant.largest_transfer_bytes()});
+      {grant.number(), grant.first_byte(), grant.bytes(), grant.largest_transfer_bytes(), grant.direct()});
   return {};
 }
 

@@ -28,6 +28,7 @@ struct GrantOffer {
   std::uint64_t first_byte = 0;
   std::uint64_t bytes = 0;
   std::uint32_t largest_transfer_bytes = 0;
+  bool direct = false;  // past the page cache, and only reading
 };
 
 class HostMessages {

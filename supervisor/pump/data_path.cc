@@ -37,6 +37,7 @@ DataPath::DataPath(CommandRing ring, std::shared_ptr<Journal> journal, std::shar
       stats_(std::move(stats)),
       events_(events),
       kick_(std::move(kick)),
+      reads_of_(table_.slots(), kNoRead),
       kick_owed_(journal_->adopted()) {
   listed_.reserve(table_.slots());
   for (auto i = table_.oldest(); i;) {
@@ -82,6 +83,7 @@ bool DataPath::has_news() const {
 }
 
 bool DataPath::comes_soon() {
+  if (reading_ != 0) return false;  // storage tells by an event
   return (submitted_ != 0 ? for_answers_ : for_commands_).wait([this] { return has_news(); });
 }
 
@@ -197,12 +199,18 @@ bool DataPath::submit_waiting() {
   while (next_to_submit_ && (suspects_ == 0 || submitted_ == 0)) {
     if (granted_bytes >= kGrantedAtOnce) return true;
     const SlotIndex index = *next_to_submit_;
-    if ((meter_.limits_anything() || refused_ns_ != 0) && !within_limits(table_.at(index))) return false;
+    if (table_.at(index).progress.state != CommandState::Waiting || reading(index)) {
+      next_to_submit_ = table_.newer_than(index);
+      continue;
+    }
+    // Its change is seen wholly or not at all, also by a read that is under way.
+    if (reading_ != 0 && excluded_beside(table_.at(index).cdb[0]) == Excludes::All) return false;
+    if ((meter_.limits_anything() || refused_ns_ != 0) && !within_limits(index)) return false;
     const std::uint64_t bytes = table_.at(index).data_bytes;
     next_to_submit_ = table_.newer_than(index);
     if (given_up_by_kernel(table_.at(index)))
       expire(index);
-    else if (done_by_grant(index))
+    else if (taken_by_grant(index))
       granted_bytes += bytes;
     else if (!submit(index))
       fail_command(index, kInternalTargetFailure);
@@ -298,6 +306,7 @@ void DataPath::answer(SlotIndex index, const RingAnswer& answer, std::uint32_t d
   count(command, answer.scsi_status, answer.sense, data_bytes);
   if (command.progress.state == CommandState::Submitted) with_host(command, -1);
   if (command.progress.replays >= kSuspectAfter) --suspects_;
+  forget_read(index);
   table_.remove(index);
 }
 

@@ -22,6 +22,7 @@
 #include "supervisor/channel/channel.h"
 #include "supervisor/pump/answer.h"
 #include "supervisor/pump/device_stats.h"
+#include "supervisor/pump/direct_reads.h"
 #include "supervisor/pump/in_flight.h"
 #include "supervisor/pump/io_grant.h"
 #include "supervisor/pump/rate_limits.h"
@@ -96,6 +97,11 @@ class DataPath {
   void set_grant(const IoGrant& grant) { grant_ = grant; }
   // While it is paused, nothing is done by grant.
   void pause_grant(bool pause) { grant_paused_ = pause; }
+  // Where reads by a grant past the page cache are done, and in whose name; the two live until others are
+  // set. null: nowhere. Those under way are the next host's.
+  void set_direct_reads(DirectReads* reads, DirectReads::Reader* reader);
+  // A read that was begun there has ended. A turn must follow.
+  void read_done(SlotIndex index, std::span<const std::byte> data, bool whole);
   // Other devices wait for this one's turns to end.
   void set_shares_pump(bool shares) { shares_pump_ = shares; }
 
@@ -142,7 +148,7 @@ class DataPath {
   bool submit_waiting();
   bool submit(SlotIndex index);
   void with_host(const InFlightCommand& command, int change);
-  [[nodiscard]] bool within_limits(const InFlightCommand& command);  // waiting.cc
+  [[nodiscard]] bool within_limits(SlotIndex index);  // waiting.cc
   void finish(SlotIndex index, std::uint8_t status, std::span<const std::uint8_t> sense,
               std::uint32_t data_bytes);
   void answer(SlotIndex index, const RingAnswer& answer, std::uint32_t data_bytes);
@@ -151,8 +157,17 @@ class DataPath {
   void retire_submitted(SlotIndex index);
   void lose_host(std::string_view rule);
   // data_path_grants.cc
-  [[nodiscard]] bool done_by_grant(SlotIndex index);
+  [[nodiscard]] bool taken_by_grant(SlotIndex index);
+  [[nodiscard]] bool done_by_grant(SlotIndex index, const BlockTransfer& transfer);
+  void granted(SlotIndex index, std::uint64_t began_ns, bool write);
   [[nodiscard]] bool apart_from_changes(const BlockTransfer& transfer);
+  // data_path_reads.cc
+  [[nodiscard]] bool reading(SlotIndex index) const { return reads_of_[index.value] < kReadInVain; }
+  [[nodiscard]] bool begin_read(SlotIndex index, const BlockTransfer& transfer);
+  [[nodiscard]] bool fill_from(SlotIndex index, std::span<const std::byte> data);
+  void forget_read(SlotIndex index);
+  std::uint64_t end_late_reads();
+  void leave_to_host(SlotIndex index);
   // data_path_adoption.cc
   void end_adopted_stall();
   void tell_aborted_again();
@@ -174,12 +189,18 @@ class DataPath {
   std::unique_ptr<Channel> channel_;
   std::unique_ptr<Channel> retired_;
   std::vector<AbortedTasks::Listed> listed_;  // reused
-  std::optional<SlotIndex> next_to_submit_;   // oldest that no host has; all newer ones wait too
+  std::optional<SlotIndex> next_to_submit_;   // oldest that waits for a host; newer ones may be taken already
   std::uint32_t submitted_ = 0;
   // Of them, those beside which nothing may be written, or read, by grant.
   std::uint32_t exclude_writes_ = 0;
   std::uint32_t exclude_all_ = 0;
   IoGrant grant_;
+  DirectReads* reads_ = nullptr;
+  DirectReads::Reader* reader_ = nullptr;
+  // For each slot: its read that is under way, by its number; or that it has none.
+  static constexpr DirectReads::Number kNoRead = 0xffff, kReadInVain = 0xfffe;
+  std::vector<DirectReads::Number> reads_of_;
+  std::uint32_t reading_ = 0;  // commands with one
   bool grant_paused_ = false;
   bool shares_pump_ = false;
   std::uint32_t empty_rings_ = 0;  // of the present host, more than it has given answers

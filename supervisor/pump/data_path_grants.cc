@@ -27,38 +27,47 @@ bool has_swap(std::uint64_t now_ns) {
 
 }  // namespace
 
-// All older commands have been answered or are with the host. A read may return what was there before or
-// after those of them that are not answered yet; a write must not run beside another change.
-bool DataPath::done_by_grant(SlotIndex index) {
+// All older commands have been answered or are with the host, or are being read. A read may return what was
+// there before or after those of them that are not answered yet; a write must not run beside another change.
+bool DataPath::taken_by_grant(SlotIndex index) {
   const InFlightCommand& command = table_.at(index);
   if (!grant_.stands() || grant_paused_ || suspects_ != 0 || exclude_all_ != 0) return false;
   const auto transfer = plain_transfer(command.cdb);
   if (!transfer || !grant_.covers(*transfer, command.data_bytes, channel_->grant())) return false;
-  if (grant_.file().in_memory && shares_pump_ && (transfer->write || has_swap(now_ns_))) return false;
-  if (transfer->write && exclude_writes_ != 0 && !apart_from_changes(*transfer)) return false;
-  if (transfer->write) channel_->count_granted_write();
-  const bool done = grant_.carry_out(*transfer, ring_.region(), table_.segments_of(index));
-  if (transfer->write) channel_->count_granted_write();
+  return grant_.file().direct ? begin_read(index, *transfer) : done_by_grant(index, *transfer);
+}
+
+bool DataPath::done_by_grant(SlotIndex index, const BlockTransfer& transfer) {
+  if (grant_.file().in_memory && shares_pump_ && (transfer.write || has_swap(now_ns_))) return false;
+  if (transfer.write && exclude_writes_ != 0 && !apart_from_changes(transfer)) return false;
+  if (transfer.write) channel_->count_granted_write();
+  const bool done = grant_.carry_out(transfer, ring_.region(), table_.segments_of(index));
+  if (transfer.write) channel_->count_granted_write();
   if (!done) {
     stats_->grants_missed.add(1);
     return false;
   }
-  stats_->wait_latency.add((now_ns_ - std::min(now_ns_, command.arrived_ns)) / 1000);
   const std::uint64_t began_ns = std::exchange(now_ns_, monotonic_ns());  // what it took counts
-  stats_->grant_latency.add((now_ns_ - began_ns) / 1000);
-  (transfer->write ? stats_->granted_writes : stats_->granted_reads).add(1);
-  BULKHEAD_PROBE3(command_granted, this, command.id.value, command.cdb[0]);
-  const auto moved = transfer->write ? 0 : static_cast<std::uint32_t>(command.data_bytes);
-  answer(index, {command.id, command.sequence, kStatusGood, {}, 0}, moved);
+  granted(index, began_ns, transfer.write);
   return true;
+}
+
+// It is done, since now_ns_.
+void DataPath::granted(SlotIndex index, std::uint64_t began_ns, bool write) {
+  const InFlightCommand& command = table_.at(index);
+  stats_->wait_latency.add((began_ns - std::min(began_ns, command.arrived_ns)) / 1000);
+  stats_->grant_latency.add((now_ns_ - std::min(now_ns_, began_ns)) / 1000);
+  (write ? stats_->granted_writes : stats_->granted_reads).add(1);
+  BULKHEAD_PROBE3(command_granted, this, command.id.value, command.cdb[0]);
+  const auto moved = write ? 0 : static_cast<std::uint32_t>(command.data_bytes);
+  answer(index, {command.id, command.sequence, kStatusGood, {}, 0}, moved);
 }
 
 // Of a write: nothing that the host has under way can touch its blocks.
 bool DataPath::apart_from_changes(const BlockTransfer& transfer) {
   for (auto i = table_.oldest(); i; i = table_.newer_than(*i)) {
     const InFlightCommand& other = table_.at(*i);
-    if (other.progress.state != CommandState::Submitted)
-      break;  // younger ones have not been given to it either
+    if (other.progress.state != CommandState::Submitted) continue;
     if (excluded_beside(other.cdb[0]) == Excludes::Nothing) continue;
     const auto known = plain_transfer(other.cdb);
     if (!known || known->overlaps(transfer)) return false;

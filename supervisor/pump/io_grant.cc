@@ -52,7 +52,7 @@ bool IoGrant::carry_out(const BlockTransfer& transfer, std::span<std::byte> regi
     pieces_[i] = {piece.data(), piece.size()};
     bytes += piece.size();
   }
-  const std::uint64_t at = file_.first.value + transfer.lba * file_.block_bytes;
+  const std::uint64_t at = place_of(transfer).value;
   if (transfer.write && !still_reaches(at + bytes)) return false;
   const int count = static_cast<int>(segments.size());
   // From userspace RWF_NOWAIT also means that no read-ahead is begun: IOCB_NOIO, of kiocb_set_rw_flags() in

@@ -8,6 +8,9 @@
 // inode's, which a hostile host could keep for a while. So they are written only while the device has its
 // pump for itself, where only its own commands can wait.
 //
+// Past the page cache (O_DIRECT) there is nothing that could be done at once: such reads are begun and told
+// of when they are done (direct_reads.h).
+//
 // What was not done wholly is done again by the host from its beginning: a read or write twice is as good as
 // once. Threads: the device's pump. Memory: made once.
 #pragma once
@@ -37,6 +40,8 @@ struct GrantedFile {
   std::uint32_t largest_bytes = 0;  // of one command
   bool writable = false;
   bool in_memory = false;  // never waits for storage, but knows no RWF_NOWAIT
+  bool direct = false;     // open for O_DIRECT, for reading alone
+  bool is_disk = false;    // a block device: it knows where its blocks are, and looks nothing up for a read
 };
 
 class IoGrant {
@@ -54,9 +59,16 @@ class IoGrant {
   // `word`: the channel's grant word, as it is now. `data_bytes`: what the initiator's side moves.
   [[nodiscard]] bool covers(const BlockTransfer& transfer, std::uint64_t data_bytes,
                             std::uint32_t word) const;
-  // True: all of it is done. False: nothing is known of it, and the host must do it.
+  [[nodiscard]] ByteOffset place_of(const BlockTransfer& transfer) const {
+    return {file_.first.value + transfer.lba * file_.block_bytes};
+  }
+  // True: all of it is done. False: nothing is known of it, and the host must do it. Not for `direct` ones.
   [[nodiscard]] bool carry_out(const BlockTransfer& transfer, std::span<std::byte> region,
                                std::span<const KernelSegment> segments);
+
+  // Of a read that is begun and done later: whether it is worth trying now, and what came of it.
+  [[nodiscard]] bool try_read_now() { return reads_.try_now(); }
+  void read_came(bool whole) { whole ? reads_.worked() : reads_.in_vain(); }
 
  private:
   // Where asking was in vain, it is tried ever less often.

@@ -20,6 +20,8 @@ namespace {
 constexpr std::uint64_t kPollEveryNs = 100'000;
 // So many events of a uio device between two reads of it; see uio_event().
 constexpr std::uint32_t kEventsPerRead = 1024;
+// Until the kernel is asked again to take reads that it had no memory for.
+constexpr int kAskAgainMs = 2;
 
 }  // namespace
 
@@ -31,13 +33,21 @@ Result<std::unique_ptr<Pump>> Pump::start(unsigned index) {
   epoll_event event{.events = EPOLLIN, .data = {.ptr = nullptr}};
   if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake->get(), &event) != 0)
     return fail_errno(errno, "watch a pump's own eventfd");
-  std::unique_ptr<Pump> pump(new Pump(std::move(epoll), std::move(*wake)));
+  auto reads = DirectReads::create();
+  if (reads) {
+    epoll_event done{.events = EPOLLIN, .data = {.ptr = reads->get()}};
+    if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, (*reads)->fd(), &done) != 0)
+      return fail_errno(errno, "watch a pump's own io_uring");
+  }
+  std::unique_ptr<Pump> pump(
+      new Pump(std::move(epoll), std::move(*wake), reads ? std::move(*reads) : nullptr));
   pump->thread_ = std::thread([raw = pump.get()] { raw->run(); });
   ::pthread_setname_np(pump->thread_.native_handle(), fmt::format("pump-{}", index).c_str());
   return pump;
 }
 
-Pump::Pump(UniqueFd epoll, UniqueFd wake) : epoll_(std::move(epoll)), wake_(std::move(wake)) {}
+Pump::Pump(UniqueFd epoll, UniqueFd wake, std::unique_ptr<DirectReads> reads)
+    : epoll_(std::move(epoll)), wake_(std::move(wake)), reads_(std::move(reads)) {}
 
 Pump::~Pump() {
   post([this] { stop_ = true; });
@@ -58,6 +68,8 @@ Result<> Pump::add(PumpClient& client) {
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, client.uio().get(), &event) != 0)
     return fail_errno(errno, "watch a uio device");
   clients_.push_back(&client);
+  client.pump_ = this;
+  client.path().set_direct_reads(reads_.get(), &client);
   tell_who_shares();
   // What was queued before the uio device was opened never raises an event.
   schedule(client);
@@ -93,6 +105,8 @@ void Pump::remove(PumpClient& client) {
   client.queued_ = false;
   std::erase(dozing_, &client);
   client.dozes_ = false;
+  client.path().set_direct_reads(nullptr, nullptr);
+  if (reads_) reads_->leave(client);
   std::erase(clients_, &client);
   tell_who_shares();
 }
@@ -120,6 +134,7 @@ void Pump::run() {
       if (next_due_ns_ != 0 && polled_ns_ >= next_due_ns_) wake_dozing();
     }
     run_ready();
+    if (reads_) carry_on_reads();
   }
 }
 
@@ -130,6 +145,7 @@ void Pump::take_events(std::span<const epoll_event> events) {
       drain_doorbell(wake_);
       continue;
     }
+    if (event.data.ptr == reads_.get()) continue;  // each round looks for those
     if (source->uio)
       uio_event(*source->client, (event.events & (EPOLLERR | EPOLLHUP)) != 0);
     else
@@ -183,9 +199,21 @@ void Pump::wake_dozing() {
   });
 }
 
+// What this round's turns have begun, all at once; and what is done, be it just now.
+void Pump::carry_on_reads() {
+  reads_left_ = reads_->submit();
+  reads_->reap();
+}
+
+void PumpClient::read_done(SlotIndex slot, std::span<const std::byte> data, bool whole) {
+  path().read_done(slot, data, whole);
+  pump_->schedule(*this);
+}
+
 // How long epoll may wait. Rounded up: a turn that comes too early is one in vain.
 int Pump::patience_ms() const {
   constexpr std::uint64_t kMillisecond = 1'000'000, kMost = 3'600'000;
+  if (reads_left_) return kAskAgainMs;
   if (next_due_ns_ == 0) return -1;
   const std::uint64_t now = monotonic_ns();
   const std::uint64_t left = next_due_ns_ > now ? next_due_ns_ - now : 0;

@@ -21,8 +21,10 @@
 
 namespace bulkhead::supervisor {
 
+class Pump;
+
 // A device as its pump sees it. Owned by the device; must be removed from the pump before it dies.
-class PumpClient {
+class PumpClient : private DirectReads::Reader {
  public:
   PumpClient() = default;
   PumpClient(const PumpClient&) = delete;
@@ -33,10 +35,12 @@ class PumpClient {
   virtual void device_gone() = 0;
 
  protected:
-  virtual ~PumpClient() = default;
+  ~PumpClient() override = default;
 
  private:
   friend class Pump;
+  void read_done(SlotIndex slot, std::span<const std::byte> data, bool whole) final;
+
   // What epoll hands back: who it is for, and which of the two descriptors.
   struct Source {
     PumpClient* client;
@@ -49,6 +53,7 @@ class PumpClient {
   std::uint32_t uio_events_ = 0;
   bool rung_ = false;
   bool dozes_ = false;  // it is among those whose turn is due at some time
+  Pump* pump_ = nullptr;
 };
 
 class Pump {
@@ -67,11 +72,13 @@ class Pump {
   // Takes the host's channel away from the client's path.
   void detach(PumpClient& client);
   void remove(PumpClient& client);
+  // Whether reads past the page cache can be done by grant here. Any thread.
+  [[nodiscard]] bool reads_direct() const { return reads_ != nullptr; }
   // Give the client a turn soon.
   void schedule(PumpClient& client);
 
  private:
-  Pump(UniqueFd epoll, UniqueFd wake);
+  Pump(UniqueFd epoll, UniqueFd wake, std::unique_ptr<DirectReads> reads);
   void run();
   void take_events(std::span<const epoll_event> events);
   void run_posted();
@@ -80,6 +87,7 @@ class Pump {
   void wake_dozing();
   [[nodiscard]] int patience_ms() const;
   void uio_event(PumpClient& client, bool error);
+  void carry_on_reads();
   // True: it has more to do.
   [[nodiscard]] bool serve(PumpClient& client, bool alone);
   void drop_retired(PumpClient& client);
@@ -87,7 +95,9 @@ class Pump {
 
   UniqueFd epoll_;
   UniqueFd wake_;
-  std::mutex lock_;  // of posted_ alone; never held while work runs
+  const std::unique_ptr<DirectReads> reads_;  // null where there is no io_uring
+  bool reads_left_ = false;                   // that the kernel did not take yet
+  std::mutex lock_;                           // of posted_ alone; never held while work runs
   std::vector<std::move_only_function<void()>> posted_;
   bool stop_ = false;  // pump thread
   std::vector<PumpClient*> clients_;

@@ -11,6 +11,7 @@
 #include "base/doorbell.h"
 #include "supervisor/pump/guarded_copy.h"
 #include "supervisor/pump/testing/fake_host.h"
+#include "supervisor/pump/testing/image_file.h"
 #include "supervisor/ring/testing/fake_kernel.h"
 
 namespace bulkhead::supervisor {
@@ -18,6 +19,7 @@ namespace {
 
 using testing::FakeHost;
 using testing::FakeKernel;
+using testing::ImageFile;
 
 constexpr ChannelSize kSize{.slots = 16, .data_bytes = 64 * channel::kPage};
 constexpr std::array<std::uint8_t, 10> kWrite10{0x2a};
@@ -49,13 +51,33 @@ class TestDevice : public PumpClient, public DataPath::Events {
   std::optional<std::uint64_t> queue(std::size_t bytes) {
     const std::vector<std::uint8_t> data(bytes, 0x5a);
     auto ticket = kernel.queue(kWrite10, FakeKernel::Data::Out, bytes, data);
+    notify();
+    return ticket;
+  }
+  std::optional<std::uint64_t> queue_read(std::uint8_t lba) {
+    const std::vector<std::uint8_t> cdb{0x28, 0, 0, 0, 0, lba, 0, 0, 1, 0};
+    auto ticket = kernel.queue(cdb, FakeKernel::Data::In, ImageFile::kBlock);
+    notify();
+    return ticket;
+  }
+  void notify() {
     const std::int32_t event = 1;
     // A uio device counts and is never full.
     if (::write(pipe_[1].get(), &event, sizeof event) < 0) {
       drain_doorbell(pipe_[0]);
       EXPECT_EQ(::write(pipe_[1].get(), &event, sizeof event), ssize_t{sizeof event});
     }
-    return ticket;
+  }
+  void grant(const ImageFile& image) {
+    on_pump([this, &image] {
+      path_.set_grant(IoGrant({.file = image.file(),
+                               .number = 1,
+                               .size = {std::uint64_t{ImageFile::kBlocks} * ImageFile::kBlock},
+                               .block_bytes = ImageFile::kBlock,
+                               .largest_bytes = ImageFile::kBlock,
+                               .direct = true,
+                               .is_disk = true}));
+    });
   }
 
   void limit(const RateLimits& limits) {
@@ -72,6 +94,7 @@ class TestDevice : public PumpClient, public DataPath::Events {
     alive_ = true;
     host_ = std::thread([this, lifetime, end = std::move(ends.host)]() mutable {
       FakeHost host(std::move(end));
+      host.set_grant(1 << channel::kGrantBits | channel::kGrantReads);
       for (int served = 0; alive_ && served < lifetime;) {
         if (auto slot = host.next()) {
           wrong_data += std::any_of(host.buffer(*slot).begin(), host.buffer(*slot).end(),
@@ -182,6 +205,34 @@ TEST(Pump, HostsThatDieUnderLoadLoseNoCommand) {
   }
   EXPECT_EQ(device.kernel.fault(), "");
   EXPECT_EQ(device.wrong_data, 0);
+}
+
+TEST(Pump, WhatStorageHasReadIsAnsweredThoughNothingElseHappens) {
+  install_bus_error_guard();
+  const ImageFile image;
+  auto pump = Pump::start(0).value();
+  ASSERT_TRUE(pump->reads_direct()) << "no io_uring: see /proc/sys/kernel/io_uring_disabled";
+  {
+    TestDevice a(*pump), b(*pump);
+    for (TestDevice* device : {&a, &b}) {
+      device->start_host();
+      device->grant(image);
+    }
+    for (int i = 0; i < 200; ++i) {
+      const auto block = static_cast<std::uint8_t>(i % ImageFile::kBlocks);
+      const auto of_a = a.queue_read(block), of_b = b.queue_read(0);
+      ASSERT_TRUE(of_a && of_b);
+      const auto from_a = a.kernel.wait(*of_a), from_b = b.kernel.wait(*of_b);
+      ASSERT_TRUE(from_a && from_b) << i;
+      EXPECT_EQ(from_a->data, std::vector<std::uint8_t>(ImageFile::kBlock, block + 1));
+      EXPECT_EQ(from_b->data.front(), 1);
+    }
+    EXPECT_GT(a.stats->granted_reads.get(), 0u);
+    EXPECT_GT(b.stats->granted_reads.get(), 0u);
+    EXPECT_EQ(a.kernel.fault() + b.kernel.fault(), "");
+    // Some are under way when their device goes.
+    for (std::uint8_t i = 0; i < 8; ++i) b.queue_read(i);
+  }
 }
 
 // Nothing else wakes the pump: no command comes and no host answers.

@@ -23,7 +23,7 @@ void DataPath::end_waits() {
     const SlotIndex index = *i;
     i = table_.newer_than(index);
     const InFlightCommand& command = table_.at(index);
-    if (command.progress.state != CommandState::Waiting) continue;
+    if (command.progress.state != CommandState::Waiting || (reading(index) && !refuse)) continue;
     const std::uint64_t busy_after = limits_.busy_after_ns;
     const bool busy = busy_after != 0 && now_ns_ >= command.arrived_ns + busy_after;
     // Later ones have waited less.
@@ -50,9 +50,11 @@ void DataPath::set_rate_limits(const RateLimits& limits) {
   meter_.set(limits, monotonic_ns());
 }
 
-// False: it has to wait, and all behind it. One that was given to a host that died was counted then.
-bool DataPath::within_limits(const InFlightCommand& command) {
-  if (command.progress.replays != 0) return true;
+// False: it has to wait, and all behind it. One that was given to a host that died, or that a grant has tried
+// to read, was counted then.
+bool DataPath::within_limits(SlotIndex index) {
+  const InFlightCommand& command = table_.at(index);
+  if (command.progress.replays != 0 || reads_of_[index.value] == kReadInVain) return true;
   turn_due_ns_ = meter_.admit(command.facts.kind, command.data_bytes, now_ns_);
   if (turn_due_ns_ != 0) {
     refused_ns_ = now_ns_;
@@ -74,12 +76,17 @@ PathLook DataPath::look() {
   while (reap()) {
   }
   end_waits();
+  const std::uint64_t reads_late_ns = end_late_reads();
   flush();
   show_load();
-  PathLook seen{.in_flight = table_.size(), .with_host = submitted_, .host_answered_ns = host_answered_ns_};
+  PathLook seen{.in_flight = table_.size(),
+                .reads_late_ns = reads_late_ns,
+                .with_host = submitted_,
+                .host_answered_ns = host_answered_ns_};
   watched_ = seen.in_flight != 0;
   for (auto i = table_.oldest(); i; i = table_.newer_than(*i)) {
     const InFlightCommand& command = table_.at(*i);
+    if (reading(*i)) continue;
     if (command.progress.state == CommandState::Waiting) {
       // Commands are given to hosts in their order: from here on all wait.
       seen.oldest_waiting_ns = command.arrived_ns;

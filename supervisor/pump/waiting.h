@@ -25,6 +25,9 @@ struct WaitLimits {
   std::uint64_t busy_after_ns = 0;  // below timeout_ns; 0: never
   // Nobody is to wait for a host: NOT READY at once. Counts while there is none.
   bool refuse = false;
+  // A read past the page cache, by grant: then the host has it, which is watched and can say what is the
+  // matter.
+  std::uint64_t read_late_ns = 5'000'000'000;
   bool operator==(const WaitLimits&) const = default;
 
   // Those that go with cmd_time_out.
@@ -43,6 +46,7 @@ struct PathLook {
   };
   std::uint32_t in_flight = 0;
   std::uint64_t oldest_waiting_ns = 0;  // when the oldest that no host has was taken
+  std::uint64_t reads_late_ns = 0;      // when the oldest read by grant will have taken too long
   std::uint32_t with_host = 0;
   HostCommand oldest;                  // of those the present host has
   bool oldest_is_slow = false;         // takes_long() of it: those behind it may wait for it

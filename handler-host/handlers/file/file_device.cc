@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/memory_file.h"
 #include "handler-host/handlers/cfgstring/cfgstring.h"
 #include "handler-host/handlers/file/direct.h"
 #include "handler-host/handlers/file/memory_engine.h"
@@ -56,7 +57,8 @@ Result<> FileDevice::start_engine() {
   blocking_ = std::make_unique<ThreadEngine>(fd, kBlockingThreads, services_, self);
   std::string_view name = "io_uring";
   if (config_.engine != EngineChoice::Threads) {
-    auto ring = UringEngine::create(fd, services_, self);
+    const auto buffers = config_.fixed_buffers ? services_.buffers() : std::span<std::byte>();
+    auto ring = UringEngine::create(fd, buffers, services_, self);
     if (ring) engine_ = std::move(*ring);
     if (!ring && config_.engine == EngineChoice::Uring)
       return fail(ring.error().cause, ring.error().sys_errno,
@@ -113,12 +115,12 @@ Result<> FileDevice::resize(ByteCount size) {
   return {};
 }
 
-// With O_DIRECT there is no page cache to share, but for a tmpfs, which is one. write_cache=off wants every
-// write to be durable.
-std::optional<ByteOffset> FileDevice::io_grant() const {
-  const bool cached = direct_alignment_ == 0 || lies_in_memory(backing_.fd.get());
-  if (config_.read_only || !config_.write_cache || !cached) return std::nullopt;
-  return ByteOffset{0};
+// A tmpfs is a page cache, whatever was asked for. write_cache=off wants every write to be durable, which one
+// through the page cache is not.
+std::optional<IoGrant> FileDevice::io_grant() const {
+  const bool direct = direct_alignment_ != 0 && !lies_in_memory(backing_.fd.get());
+  if (config_.read_only || (!config_.write_cache && !direct)) return std::nullopt;
+  return IoGrant{.first = {0}, .direct = direct};
 }
 
 Result<> FileDevice::close() {

@@ -34,7 +34,7 @@ class FileDevice final : public Device, private Finisher {
   void provisioning(ByteOffset from, ByteCount length, Run& run, Io& io) override;
   void space(Space& space, Io& io) override;
   [[nodiscard]] bool lost_writes() const override { return losses_.untold(); }
-  [[nodiscard]] std::optional<ByteOffset> io_grant() const override;
+  [[nodiscard]] std::optional<IoGrant> io_grant() const override;
 
  private:
   FileDevice(Services& services, FileConfig config, Backing backing, ByteCount size,

@@ -292,6 +292,24 @@ TEST(FileDevice, DiscardOffNeitherOffersNorDoesIt) {
   EXPECT_EQ(lun.discard(0, 4096), IoStatus::NotSupported);
 }
 
+TEST(FileDevice, GrantsItsFileAsFarAsOthersMayUseIt) {
+  const ScratchFolder folder;
+  const std::string path = folder.file("a.img", kMebibyte);
+  auto granted = [&](const std::string& options) -> std::string {
+    const FileLun lun(path + options, kMebibyte);
+    EXPECT_TRUE(lun.device) << lun.open_error.what;
+    const auto grant = lun.device->io_grant();
+    if (!grant) return "nothing";
+    EXPECT_EQ(grant->first.value, 0u);
+    return grant->direct ? "reads past the page cache" : "the page cache";
+  };
+  EXPECT_EQ(granted("?direct=off"), "the page cache");
+  EXPECT_EQ(granted("?direct=on"), "reads past the page cache");
+  EXPECT_EQ(granted("?direct=off&write_cache=off"), "nothing");
+  EXPECT_EQ(granted("?direct=on&write_cache=off"), "reads past the page cache");
+  EXPECT_EQ(granted("?direct=on&ro=on"), "nothing");
+}
+
 TEST(FileDevice, SaysHowTheFileIsServed) {
   const ScratchFolder folder;
   const std::string path = folder.file("a.img", kMebibyte);

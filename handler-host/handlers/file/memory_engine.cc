@@ -1,8 +1,5 @@
 #include "handler-host/handlers/file/memory_engine.h"
 
-#include <linux/magic.h>
-#include <sys/statfs.h>
-
 #include <utility>
 
 #include "handler-host/handlers/file/attempt.h"
@@ -22,11 +19,6 @@ bool is_short(const Operation& operation) {
 }
 
 }  // namespace
-
-bool lies_in_memory(int fd) {
-  struct statfs status{};
-  return ::fstatfs(fd, &status) == 0 && (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC);
-}
 
 MemoryEngine::MemoryEngine(int fd, std::unique_ptr<Engine> others, Services& services, Finisher& finisher)
     : fd_(fd), others_(std::move(others)), services_(services), finisher_(finisher) {}

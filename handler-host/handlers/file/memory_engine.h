@@ -14,9 +14,6 @@
 
 namespace bulkhead::handler {
 
-// Is what `fd` refers to memory, and nothing else?
-[[nodiscard]] bool lies_in_memory(int fd);
-
 class MemoryEngine final : public Engine {
  public:
   // `others` is not null, and tells the same finisher.

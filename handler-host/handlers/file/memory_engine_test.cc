@@ -96,14 +96,6 @@ TEST_F(MemoryEngineTest, AfterEnoughBytesTheRestWaitsForTheNextRoundOfTheLoop) {
   EXPECT_EQ(results.size(), 5u);
 }
 
-TEST(LiesInMemory, IsTrueOfAFileOnATmpfsAlone) {
-  const UniqueFd memory(::memfd_create("memory-engine-test", MFD_CLOEXEC));
-  const UniqueFd other(::open("/proc/self/maps", O_RDONLY | O_CLOEXEC));
-  EXPECT_TRUE(lies_in_memory(memory.get()));
-  EXPECT_FALSE(lies_in_memory(other.get()));
-  EXPECT_FALSE(lies_in_memory(-1));
-}
-
 TEST(FileDeviceInMemory, IsServedByPlainCallsUnlessAnEngineIsAskedFor) {
   const ScratchFolder folder("/dev/shm");
   ASSERT_TRUE(folder.valid());

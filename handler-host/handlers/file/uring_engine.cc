@@ -1,15 +1,14 @@
 #include "handler-host/handlers/file/uring_engine.h"
 
 #include <sys/epoll.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
-#include <iterator>
+#include <utility>
 
+#include "base/restricted_ring.h"
 #include "handler-host/handlers/file/attempt.h"
 
 namespace bulkhead::handler {
@@ -20,71 +19,27 @@ constexpr unsigned kCompletions = 256;
 constexpr std::uint32_t kRetryMilliseconds = 2;
 constexpr int kOnlyFile = 0;  // index in the ring's file table
 
-// The newest flags first: completions are then worked off when we look for them, without interrupting us.
-// Linux 6.0 knows both, 5.19 the first; before, none.
-constexpr std::array kFlagSets{unsigned{IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SINGLE_ISSUER},
-                               unsigned{IORING_SETUP_COOP_TASKRUN}, 0u};
-
-// liburing 2.3 declares its functions for these two, and its shared object does not export them.
-int tell_ring(const io_uring& ring, unsigned what, const void* argument, std::size_t count) {
-  const long result =
-      ::syscall(SYS_io_uring_register, ring.ring_fd, what, argument, static_cast<unsigned>(count));
-  return result < 0 ? -errno : 0;
-}
-
-// A ring is a way around a system call filter: without these limits it could open, connect and send whatever
-// the filter forbids. They stand from the moment the ring is switched on, and nothing can be registered any
-// more then.
-int restrict_ring(io_uring& ring) {
-  constexpr std::uint8_t kOperations[] = {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_FSYNC,
-                                          IORING_OP_FALLOCATE};
-  std::array<io_uring_restriction, std::size(kOperations) + 2> limits{};
-  for (std::size_t i = 0; i < std::size(kOperations); ++i) {
-    limits[i].opcode = IORING_RESTRICTION_SQE_OP;
-    limits[i].sqe_op = kOperations[i];
-  }
-  io_uring_restriction& may = limits[std::size(kOperations)];
-  may.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-  may.sqe_flags = IOSQE_FIXED_FILE;
-  io_uring_restriction& must = limits[std::size(kOperations) + 1];
-  must.opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
-  must.sqe_flags = IOSQE_FIXED_FILE;
-  if (const int result = tell_ring(ring, IORING_REGISTER_RESTRICTIONS, limits.data(), limits.size());
-      result != 0)
-    return result;
-  return tell_ring(ring, IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
-}
-
-int open_ring(io_uring& ring) {
-  int result = -EINVAL;
-  for (const unsigned flags : kFlagSets) {
-    io_uring_params parameters{};
-    parameters.flags = flags | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED;
-    parameters.cq_entries = kCompletions;
-    result = ::io_uring_queue_init_params(kSubmissions, &ring, &parameters);
-    if (result != -EINVAL) break;
-  }
-  return result;
-}
+constexpr int kOnlyBuffer = 0;
+constexpr std::uint8_t kOperations[] = {IORING_OP_READ,        IORING_OP_WRITE, IORING_OP_READ_FIXED,
+                                        IORING_OP_WRITE_FIXED, IORING_OP_FSYNC, IORING_OP_FALLOCATE};
 
 }  // namespace
 
-Result<std::unique_ptr<UringEngine>> UringEngine::create(int fd, Services& services, Finisher& finisher) {
-  io_uring ring{};
-  if (const int result = open_ring(ring); result != 0) return fail_errno(-result, "set up io_uring");
-  if (const int result = ::io_uring_register_files(&ring, &fd, 1); result != 0) {
-    ::io_uring_queue_exit(&ring);
-    return fail_errno(-result, "register the file with io_uring");
-  }
-  if (const int result = restrict_ring(ring); result != 0) {
-    ::io_uring_queue_exit(&ring);
-    return fail_errno(-result, "restrict io_uring to what the file needs");
-  }
-  return std::unique_ptr<UringEngine>(new UringEngine(ring, services, finisher));
+Result<std::unique_ptr<UringEngine>> UringEngine::create(int fd, std::span<std::byte> buffers,
+                                                         Services& services, Finisher& finisher) {
+  auto ring = open_restricted_ring({.submissions = kSubmissions,
+                                    .completions = kCompletions,
+                                    .operations = kOperations,
+                                    .only_file = fd,
+                                    .buffer = buffers,
+                                    .one_thread = true});
+  if (!ring) return std::unexpected(std::move(ring.error()));
+  return std::unique_ptr<UringEngine>(new UringEngine(*ring, buffers, services, finisher));
 }
 
-UringEngine::UringEngine(const io_uring& ring, Services& services, Finisher& finisher)
-    : ring_(ring), services_(services), finisher_(finisher) {
+UringEngine::UringEngine(const io_uring& ring, std::span<std::byte> buffers, Services& services,
+                         Finisher& finisher)
+    : ring_(ring), buffers_(buffers), services_(services), finisher_(finisher) {
   services_.watch(ring_.ring_fd, EPOLLIN, [this] { reap(); });
 }
 
@@ -95,12 +50,17 @@ UringEngine::~UringEngine() {
 
 void UringEngine::prepare(io_uring_sqe& entry, Operation& operation) const {
   const auto length = static_cast<unsigned>(std::min<std::uint64_t>(operation.left, 1u << 30));
+  // What the LUN makes up for itself, as when it compares, lies elsewhere.
+  const bool fixed = !buffers_.empty() && operation.at >= buffers_.data() &&
+                     operation.at + length <= buffers_.data() + buffers_.size();
   switch (operation.work) {
     case Work::Read:
       ::io_uring_prep_read(&entry, kOnlyFile, operation.at, length, operation.offset);
+      if (fixed) entry.opcode = IORING_OP_READ_FIXED;
       break;
     case Work::Write:
       ::io_uring_prep_write(&entry, kOnlyFile, operation.at, length, operation.offset);
+      if (fixed) entry.opcode = IORING_OP_WRITE_FIXED;
       if (operation.durability == Durability::Durable) entry.rw_flags = RWF_DSYNC;
       break;
     case Work::Flush:
@@ -116,6 +76,7 @@ void UringEngine::prepare(io_uring_sqe& entry, Operation& operation) const {
     case Work::Space:
       BULKHEAD_CHECK(!needs_thread(operation.work));
   }
+  if (fixed) entry.buf_index = kOnlyBuffer;
   entry.flags |= IOSQE_FIXED_FILE;
   ::io_uring_sqe_set_data(&entry, &operation);
 }

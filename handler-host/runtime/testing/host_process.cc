@@ -93,6 +93,8 @@ bool HostProcess::keep(const Message& message) {
     log_lines.push_back(message.log().text());
   else if (message.has_counters())
     counters = message.counters();
+  else if (message.has_io_grant())
+    grant = message.io_grant();
   else if (message.has_get_identity() && answer_identity) {
     Message answer;
     answer.mutable_identity()->set_id(message.get_identity().id());

@@ -74,6 +74,7 @@ class HostProcess {
   std::vector<std::string> log_lines;
   control::Counters counters;
   control::DeviceFacts facts;
+  std::optional<control::IoGrant> grant;                                        // offered last
   std::function<control::Message(const control::OpenFile&, UniqueFd&)> opener;  // in place of opening it
   bool answer_files = true;
   bool answer_identity = true;
