@@ -66,13 +66,6 @@ Result<io_uring> open_restricted_ring(const RingLimits& limits) {
       return fail_errno(-result, "register the file with io_uring");
     }
   }
-  if (!limits.buffer.empty()) {
-    const iovec buffer{limits.buffer.data(), limits.buffer.size()};
-    if (const int result = ::io_uring_register_buffers(&ring, &buffer, 1); result != 0) {
-      ::io_uring_queue_exit(&ring);
-      return fail_errno(-result, "register the buffers with io_uring");
-    }
-  }
   if (const int result = restrict_ring(ring, limits); result != 0) {
     ::io_uring_queue_exit(&ring);
     return fail_errno(-result, "restrict io_uring to what it is for");

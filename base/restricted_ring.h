@@ -6,7 +6,6 @@
 
 #include <liburing.h>
 
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -22,9 +21,6 @@ struct RingLimits {
   // The file that every operation is about, number 0 of the ring's own table. nullopt: descriptors as they
   // are.
   std::optional<int> only_file;
-  // Memory that operations may name as buffer 0, so that its pages need not be looked up each time: they stay
-  // in memory for as long as the ring. Empty: none.
-  std::span<std::byte> buffer;
   // Only the calling thread will ever submit.
   bool one_thread = false;
 };

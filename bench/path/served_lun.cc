@@ -1,6 +1,5 @@
 #include "bench/path/served_lun.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -14,6 +13,7 @@
 #include <utility>
 
 #include "supervisor/broker/grant_file.h"
+#include "supervisor/broker/write_back_witness.h"
 
 namespace bulkhead::bench {
 namespace {
@@ -172,7 +172,12 @@ void ServedLun::host_ended(const std::string& how) {
 
 boost::asio::awaitable<Result<UniqueFd>> ServedLun::host_asks_file(FileAsked asked) {
   auto file = supervisor::open_for_host(parts_.config, asked, {});
-  if (file && asked.writable && parts_.grants) opened_.reset(::fcntl(file->get(), F_DUPFD_CLOEXEC, 0));
+  if (file && asked.writable && parts_.grants) {
+    // Of its own: the host may switch its one to O_DIRECT.
+    auto witness = supervisor::open_witness(*file);
+    if (!witness) co_return std::unexpected(std::move(witness.error()));
+    opened_ = std::move(*witness);
+  }
   co_return file;
 }
 

@@ -85,7 +85,7 @@ class ServedLun final : public supervisor::PumpClient,
   std::shared_ptr<supervisor::Journal> journal_;
   supervisor::DataPath path_;
   std::shared_ptr<supervisor::HostSession> session_;
-  UniqueFd opened_;                        // what the host was given
+  UniqueFd opened_;                        // what the host was given, for us
   std::shared_ptr<const UniqueFd> image_;  // what a grant goes by
   bool image_in_memory_ = false;
   bool image_is_disk_ = false;

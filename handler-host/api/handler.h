@@ -179,9 +179,6 @@ class Services {
   // Writes done by an I/O grant so far, twice their number, modulo 2^32: +1 when one begins, +1 when it has
   // ended.
   [[nodiscard]] virtual std::uint32_t granted_writes() const { return 0; }
-  // Where almost all buffers of read() and write() lie, at the same place for as long as the device lives.
-  // Empty: nothing is known of that.
-  [[nodiscard]] virtual std::span<std::byte> buffers() const { return {}; }
 
  protected:
   ~Services() = default;

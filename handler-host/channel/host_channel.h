@@ -49,9 +49,6 @@ class HostChannel {
   // See handler::Services.
   [[nodiscard]] std::uint32_t granted_writes() const;
 
-  // Where the commands' buffers are.
-  [[nodiscard]] std::span<std::byte> buffers() const { return data_.bytes(); }
-
   // Announces that we are about to wait for the doorbell; false: something came, look again.
   [[nodiscard]] bool prepare_sleep();
   void wake() { sleep_.wake(); }

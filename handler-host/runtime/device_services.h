@@ -32,10 +32,6 @@ class DeviceServices final : public handler::Services {
     return channel_ == nullptr ? 0 : channel_->granted_writes();
   }
 
-  [[nodiscard]] std::span<std::byte> buffers() const override {
-    return channel_ == nullptr ? std::span<std::byte>() : channel_->buffers();
-  }
-
   // The device's, once there is one; lives as long as this object is asked.
   void set_channel(const HostChannel& channel) { channel_ = &channel; }
   void tell_counters() { counters_.tell(); }

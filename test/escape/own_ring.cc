@@ -44,7 +44,7 @@ struct Own {
 // How the kernel lays out a ring of that size only its maker is told; so another one is made for a moment.
 std::unique_ptr<Own> make(int file) {
   auto own = std::make_unique<Own>();
-  auto engine = handler::UringEngine::create(file, {}, own->services, own->nobody);
+  auto engine = handler::UringEngine::create(file, own->services, own->nobody);
   if (!engine) return nullptr;
   own->engine = std::move(*engine);
   io_uring twin{};

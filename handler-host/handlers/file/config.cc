@@ -33,8 +33,6 @@ constexpr OptionRule<FileConfig> kOptions[] = {
                                       : EngineChoice::Threads;
        return true;
      }},
-    {"fixed_buffers", "on or off",
-     [](FileConfig& to, View value) { return read_on_off(value, to.fixed_buffers); }},
 };
 
 Result<> check_path(View text, View path) {
@@ -67,11 +65,6 @@ Result<FileConfig> parse_file_config(View text) {
     return fail(
         Cause::BadInput, EINVAL,
         fmt::format("{}: ro=on and create=on contradict each other; a new file would stay empty for ever",
-                    shown(config.path)));
-  if (config.fixed_buffers && config.engine == EngineChoice::Threads)
-    return fail(
-        Cause::BadInput, EINVAL,
-        fmt::format("{}: fixed_buffers=on is for io_uring, and engine=threads does without; leave one out",
                     shown(config.path)));
   return config;
 }

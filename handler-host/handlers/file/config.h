@@ -21,7 +21,6 @@ struct FileConfig {
   bool lock = true;              // refuse a file that another LUN serves
   Direct direct = Direct::Auto;  // past the page cache
   EngineChoice engine = EngineChoice::Auto;
-  bool fixed_buffers = false;  // io_uring keeps the buffers' pages: faster, for memory
 };
 
 // Pure; any thread. Errors: BadInput with a text for people. An existing file is not looked at.

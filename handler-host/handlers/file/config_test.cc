@@ -29,7 +29,6 @@ TEST(FileConfig, APathAloneHasTheDefaults) {
   EXPECT_TRUE(config->lock);
   EXPECT_EQ(config->direct, Direct::Auto);
   EXPECT_EQ(config->engine, EngineChoice::Auto);
-  EXPECT_FALSE(config->fixed_buffers);
 }
 
 TEST(FileConfig, EveryOptionIsRead) {
@@ -43,7 +42,6 @@ TEST(FileConfig, EveryOptionIsRead) {
   EXPECT_EQ(config->direct, Direct::On);
   EXPECT_EQ(config->engine, EngineChoice::Threads);
   EXPECT_TRUE(parse_file_config("/a?ro=on&direct=off&engine=uring")->read_only);
-  EXPECT_TRUE(parse_file_config("/a?fixed_buffers=on")->fixed_buffers);
 }
 
 TEST(FileConfig, ARelativePathIsRefusedWithTheTwoSlashesExplained) {
@@ -63,14 +61,11 @@ TEST(FileConfig, QuotesThatCameAlongAreTold) {
 
 TEST(FileConfig, AnUnknownOptionNamesTheKnownOnes) {
   EXPECT_EQ(refusal("/a?readonly=on"),
-            "/a: unknown option readonly; there are ro, create, direct, write_cache, discard, lock, engine, "
-            "fixed_buffers");
+            "/a: unknown option readonly; there are ro, create, direct, write_cache, discard, lock, engine");
 }
 
 TEST(FileConfig, ABadValueNamesTheGoodOnes) {
   EXPECT_EQ(refusal("/a?direct=yes"), "/a: option direct=yes: the value must be auto, on or off");
-  EXPECT_EQ(refusal("/a?fixed_buffers=on&engine=threads"),
-            "/a: fixed_buffers=on is for io_uring, and engine=threads does without; leave one out");
   EXPECT_EQ(refusal("/a?engine=aio"), "/a: option engine=aio: the value must be auto, uring or threads");
   EXPECT_EQ(refusal("/a?ro=1"), "/a: option ro=1: the value must be on or off");
 }
@@ -86,7 +81,7 @@ TEST(FileConfig, TheManifestDescribesEveryOption) {
   ASSERT_THAT(manifest, HasSubstr("subtype: \"file\""));
   const std::string known = refusal("/a?unknown=x");
   std::string names = known.substr(known.find("there are ") + 10) + ",";
-  ASSERT_EQ(std::ranges::count(names, ','), 8);
+  ASSERT_EQ(std::ranges::count(names, ','), 7);
   for (std::size_t comma = 0; (comma = names.find(',')) != std::string::npos; names.erase(0, comma + 1)) {
     const std::string name =
         names.substr(names.front() == ' ' ? 1 : 0, comma - (names.front() == ' ' ? 1 : 0));

@@ -57,8 +57,7 @@ Result<> FileDevice::start_engine() {
   blocking_ = std::make_unique<ThreadEngine>(fd, kBlockingThreads, services_, self);
   std::string_view name = "io_uring";
   if (config_.engine != EngineChoice::Threads) {
-    const auto buffers = config_.fixed_buffers ? services_.buffers() : std::span<std::byte>();
-    auto ring = UringEngine::create(fd, buffers, services_, self);
+    auto ring = UringEngine::create(fd, services_, self);
     if (ring) engine_ = std::move(*ring);
     if (!ring && config_.engine == EngineChoice::Uring)
       return fail(ring.error().cause, ring.error().sys_errno,

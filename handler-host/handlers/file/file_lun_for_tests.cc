@@ -43,10 +43,8 @@ bool Buffer::holds_only(std::uint8_t value) const {
   return std::ranges::all_of(bytes_, [value](std::byte one) { return one == std::byte{value}; });
 }
 
-FileLun::FileLun(const std::string& config, std::uint64_t bytes, std::uint32_t block_bytes,
-                 std::span<std::byte> buffers)
+FileLun::FileLun(const std::string& config, std::uint64_t bytes, std::uint32_t block_bytes)
     : loop(std::move(*host::EventLoop::create())), services(*loop) {
-  services.memory = buffers;
   auto opened = FileDevice::open(
       services,
       OpenRequest{.device = "user_1/d0", .config = config, .size = {bytes}, .block_bytes = block_bytes});

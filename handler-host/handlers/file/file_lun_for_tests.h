@@ -51,8 +51,7 @@ class Buffer {
 class FileLun {
  public:
   // Opens; `open_error` tells why there is no device then.
-  FileLun(const std::string& config, std::uint64_t bytes, std::uint32_t block_bytes = 512,
-          std::span<std::byte> buffers = {});
+  FileLun(const std::string& config, std::uint64_t bytes, std::uint32_t block_bytes = 512);
 
   IoStatus read(std::uint64_t offset, const Buffer& into);
   IoStatus write(std::uint64_t offset, const Buffer& from, Durability durability = Durability::Cached);

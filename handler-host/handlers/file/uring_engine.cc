@@ -19,27 +19,23 @@ constexpr unsigned kCompletions = 256;
 constexpr std::uint32_t kRetryMilliseconds = 2;
 constexpr int kOnlyFile = 0;  // index in the ring's file table
 
-constexpr int kOnlyBuffer = 0;
-constexpr std::uint8_t kOperations[] = {IORING_OP_READ,        IORING_OP_WRITE, IORING_OP_READ_FIXED,
-                                        IORING_OP_WRITE_FIXED, IORING_OP_FSYNC, IORING_OP_FALLOCATE};
+constexpr std::uint8_t kOperations[] = {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_FSYNC,
+                                        IORING_OP_FALLOCATE};
 
 }  // namespace
 
-Result<std::unique_ptr<UringEngine>> UringEngine::create(int fd, std::span<std::byte> buffers,
-                                                         Services& services, Finisher& finisher) {
+Result<std::unique_ptr<UringEngine>> UringEngine::create(int fd, Services& services, Finisher& finisher) {
   auto ring = open_restricted_ring({.submissions = kSubmissions,
                                     .completions = kCompletions,
                                     .operations = kOperations,
                                     .only_file = fd,
-                                    .buffer = buffers,
                                     .one_thread = true});
   if (!ring) return std::unexpected(std::move(ring.error()));
-  return std::unique_ptr<UringEngine>(new UringEngine(*ring, buffers, services, finisher));
+  return std::unique_ptr<UringEngine>(new UringEngine(*ring, services, finisher));
 }
 
-UringEngine::UringEngine(const io_uring& ring, std::span<std::byte> buffers, Services& services,
-                         Finisher& finisher)
-    : ring_(ring), buffers_(buffers), services_(services), finisher_(finisher) {
+UringEngine::UringEngine(const io_uring& ring, Services& services, Finisher& finisher)
+    : ring_(ring), services_(services), finisher_(finisher) {
   services_.watch(ring_.ring_fd, EPOLLIN, [this] { reap(); });
 }
 
@@ -50,17 +46,12 @@ UringEngine::~UringEngine() {
 
 void UringEngine::prepare(io_uring_sqe& entry, Operation& operation) const {
   const auto length = static_cast<unsigned>(std::min<std::uint64_t>(operation.left, 1u << 30));
-  // What the LUN makes up for itself, as when it compares, lies elsewhere.
-  const bool fixed = !buffers_.empty() && operation.at >= buffers_.data() &&
-                     operation.at + length <= buffers_.data() + buffers_.size();
   switch (operation.work) {
     case Work::Read:
       ::io_uring_prep_read(&entry, kOnlyFile, operation.at, length, operation.offset);
-      if (fixed) entry.opcode = IORING_OP_READ_FIXED;
       break;
     case Work::Write:
       ::io_uring_prep_write(&entry, kOnlyFile, operation.at, length, operation.offset);
-      if (fixed) entry.opcode = IORING_OP_WRITE_FIXED;
       if (operation.durability == Durability::Durable) entry.rw_flags = RWF_DSYNC;
       break;
     case Work::Flush:
@@ -76,7 +67,6 @@ void UringEngine::prepare(io_uring_sqe& entry, Operation& operation) const {
     case Work::Space:
       BULKHEAD_CHECK(!needs_thread(operation.work));
   }
-  if (fixed) entry.buf_index = kOnlyBuffer;
   entry.flags |= IOSQE_FIXED_FILE;
   ::io_uring_sqe_set_data(&entry, &operation);
 }

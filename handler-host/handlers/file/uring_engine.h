@@ -3,10 +3,8 @@
 
 #include <liburing.h>
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 
 #include "handler-host/handlers/file/engine.h"
 
@@ -15,11 +13,10 @@ namespace bulkhead::handler {
 // Discard is not for this engine: io_uring has no BLKDISCARD before Linux 6.12.
 class UringEngine final : public Engine {
  public:
-  // `buffers`: whose pages the ring holds from now on; operations elsewhere are possible all the same.
   // Errors: Denied or NotFound when the kernel has no io_uring for us (io_uring_disabled, seccomp, no such
   // call).
-  [[nodiscard]] static Result<std::unique_ptr<UringEngine>> create(int fd, std::span<std::byte> buffers,
-                                                                   Services& services, Finisher& finisher);
+  [[nodiscard]] static Result<std::unique_ptr<UringEngine>> create(int fd, Services& services,
+                                                                   Finisher& finisher);
   ~UringEngine() override;
   UringEngine(const UringEngine&) = delete;
   UringEngine& operator=(const UringEngine&) = delete;
@@ -28,13 +25,12 @@ class UringEngine final : public Engine {
   void kick() override;
 
  private:
-  UringEngine(const io_uring& ring, std::span<std::byte> buffers, Services& services, Finisher& finisher);
+  UringEngine(const io_uring& ring, Services& services, Finisher& finisher);
   void prepare(io_uring_sqe& entry, Operation& operation) const;
   void submit();
   void reap();
 
   io_uring ring_;
-  std::span<std::byte> buffers_;
   Services& services_;
   Finisher& finisher_;
   OperationQueue queued_;

@@ -40,7 +40,7 @@ class UringLimits : public ::testing::Test {
     path_ = ::testing::TempDir() + "/uring-limits";
     file_ = UniqueFd(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     ASSERT_EQ(::ftruncate(file_.get(), 8192), 0);
-    auto engine = UringEngine::create(file_.get(), {}, services_, nobody_);
+    auto engine = UringEngine::create(file_.get(), services_, nobody_);
     // A kernel without io_uring, or one that an administrator has switched it off in.
     if (!engine) GTEST_SKIP() << engine.error().what;
     engine_ = std::move(*engine);

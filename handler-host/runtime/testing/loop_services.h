@@ -26,15 +26,13 @@ class LoopServices final : public handler::Services {
   void after(std::uint32_t delay_ms, std::move_only_function<void()> work) override;
   void log(handler::LogLevel level, std::string_view text) override;
   void count(std::string_view name, std::uint64_t amount) override;
-  [[nodiscard]] std::span<std::byte> buffers() const override { return memory; }
 
   [[nodiscard]] std::uint64_t counted(std::string_view name) const;
   // The lines of this level, joined.
   [[nodiscard]] std::string logged(handler::LogLevel level) const;
 
   std::vector<handler::FileRequest> requests;
-  int open_errno = 0;           // above 0: open_file() fails with it
-  std::span<std::byte> memory;  // buffers()
+  int open_errno = 0;  // above 0: open_file() fails with it
 
  private:
   EventLoop& loop_;
