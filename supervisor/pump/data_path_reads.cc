@@ -7,6 +7,7 @@
 #include "supervisor/pump/monotonic.h"
 
 namespace bulkhead::supervisor {
+
 void DataPath::set_direct_reads(DirectReads* reads, DirectReads::Reader* reader) {
   for (auto i = table_.oldest(); i; i = table_.newer_than(*i))
     if (reading(*i)) leave_to_host(*i);
