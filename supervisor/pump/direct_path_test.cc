@@ -151,6 +151,28 @@ TEST_F(DirectPathTest, WhatFailsIsTheHostsAlsoBehindYoungerOnes) {
   EXPECT_EQ(stats->granted_reads.get(), 0u);
 }
 
+// While a host is held, the read waits before what the host has: which it has had since then, not for ever.
+TEST_F(DirectPathTest, WhatWaitsDoesNotHideWhatYoungerOnesTheHostHas) {
+  FakeHost& host = start_granting_host();
+  read(3);
+  kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0);
+  turn();
+  ASSERT_TRUE(host.next());
+  path.set_held(true);
+  image.cut();
+  storage_answers();
+  const PathLook held = path.look();
+  EXPECT_EQ(held.with_host, 1u);
+  EXPECT_NE(held.oldest_waiting_ns, 0u);
+  EXPECT_EQ(held.oldest.cdb_bytes, kTestUnitReady.size());
+  EXPECT_NE(held.oldest.given_ns, 0u);
+  path.set_held(false);
+  turn();
+  const PathLook both = path.look();
+  EXPECT_EQ(both.with_host, 2u);
+  EXPECT_EQ(both.oldest.given_ns, held.oldest.given_ns) << "the younger one was given first";
+}
+
 TEST_F(DirectPathTest, WhatFailsWithoutAHostIsForTheNextOne) {
   start_granting_host();
   const auto ticket = read(3);

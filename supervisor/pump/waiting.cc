@@ -88,11 +88,11 @@ PathLook DataPath::look() {
     const InFlightCommand& command = table_.at(*i);
     if (reading(*i)) continue;
     if (command.progress.state == CommandState::Waiting) {
-      // Commands are given to hosts in their order: from here on all wait.
-      seen.oldest_waiting_ns = command.arrived_ns;
-      break;
+      if (seen.oldest_waiting_ns == 0) seen.oldest_waiting_ns = command.arrived_ns;
+      continue;
     }
-    if (seen.oldest.given_ns != 0) continue;
+    // Not in the order of their arrival: what a grant could not read in time comes after younger ones.
+    if (seen.oldest.given_ns != 0 && seen.oldest.given_ns <= command.given_ns) continue;
     seen.oldest = {command.given_ns, command.cdb_bytes, command.cdb};
     seen.oldest_is_slow = takes_long(command.cdb[0]);
   }
