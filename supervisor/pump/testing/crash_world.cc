@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -46,6 +47,12 @@ bool holds(std::span<const std::byte> bytes, std::byte byte) {
   return std::ranges::all_of(bytes, [byte](std::byte one) { return one == byte; });
 }
 
+// One for all worlds: to make one takes longer than most worlds live.
+DirectReads& storage() {
+  static const std::unique_ptr<DirectReads> made = DirectReads::create().value();
+  return *made;
+}
+
 class Hash {
  public:
   template <class T>
@@ -66,7 +73,8 @@ class Hash {
 
 CrashWorld::CrashWorld(std::function<bool()> dies, Grants grants) : dies_(std::move(dies)) {
   install_bus_error_guard();
-  if (grants == Grants::All) {
+  if (grants == Grants::DirectReads) reads_ = &storage();
+  if (grants != Grants::None) {
     file_ = std::make_shared<const UniqueFd>(::memfd_create("image", MFD_CLOEXEC));
     if (::ftruncate(file_->get(), kFileBlocks * kBytes) != 0) throw std::runtime_error("no file");
   }
@@ -81,6 +89,9 @@ CrashWorld::CrashWorld(std::function<bool()> dies, Grants grants) : dies_(std::m
 
 CrashWorld::~CrashWorld() {
   asked = nullptr;
+  if (reads_ == nullptr) return;
+  reads_->leave(*this);
+  let_storage_do_all();
 }
 
 void CrashWorld::wrong(std::string text) {
@@ -91,6 +102,8 @@ void CrashWorld::start_supervisor(const CommandRing& ring) {
   ++supervisors_;
   DataPath::Events& events = *this;
   path_ = std::make_unique<DataPath>(ring, journal_, stats_, events, [this] { kernel_.kick(); });
+  path_->set_direct_reads(reads_, this);
+  held_ = false;
 }
 
 // False: the supervisor died in the middle of it.
@@ -111,6 +124,8 @@ void CrashWorld::survive(const std::function<void()>& work) {
   do {
     path_.reset();
     journal_.reset();
+    read_.clear();
+    if (reads_ != nullptr) reads_->leave(*this);
   } while (!lives_through([this] { take_over(); }));
 }
 
@@ -209,7 +224,9 @@ void CrashWorld::host_starts() {
     kept_ = std::move(ends.kept);
     host_alive_ = true;
     with_host_.clear();
-    if (file_) host_->set_grant(1 << channel::kGrantBits | channel::kGrantReads | channel::kGrantWrites);
+    if (file_)
+      host_->set_grant(1 << channel::kGrantBits | channel::kGrantReads |
+                       (reads_ != nullptr ? 0 : channel::kGrantWrites));
     survive([this, &ends] {
       path_->attach(std::move(ends.channel));
       grant();
@@ -225,8 +242,37 @@ void CrashWorld::grant() {
                               .size = {kFileBlocks * kBytes},
                               .block_bytes = kBytes,
                               .largest_bytes = kBytes,
-                              .writable = true,
-                              .in_memory = true}));
+                              .writable = reads_ == nullptr,
+                              .in_memory = reads_ == nullptr,
+                              .direct = reads_ != nullptr}));
+}
+
+void CrashWorld::let_storage_do_all() {
+  reads_->submit();
+  while (reads_->under_way() != 0) {
+    pollfd done{.fd = reads_->fd(), .events = POLLIN, .revents = 0};
+    if (::poll(&done, 1, 20'000) != 1) throw std::runtime_error("a read is never done");
+    reads_->reap();
+  }
+}
+
+void CrashWorld::storage_answers(bool can_read) {
+  let_storage_do_all();
+  survive([this, can_read] {
+    for (const Read& read : std::exchange(read_, {}))
+      path_->read_done(read.slot, read.data, read.whole && can_read);
+  });
+  settle();
+}
+
+void CrashWorld::read_done(SlotIndex slot, std::span<const std::byte> data, bool whole) {
+  read_.push_back({slot, {data.begin(), data.end()}, whole});
+}
+
+void CrashWorld::hold_host(bool held) {
+  held_ = held;
+  path_->set_held(held);
+  settle();
 }
 
 std::vector<std::byte> CrashWorld::block(std::size_t index) const {
@@ -356,6 +402,8 @@ std::uint64_t CrashWorld::state_hash() {
   hash.add(kernel_.tail());
   hash.add(std::as_bytes(std::span(with_host_)));
   hash.add(has_host());
+  hash.add(held_);
+  if (reads_ != nullptr) hash.add(reads_->under_way());
   hash.add(any_host_died_);
   for (const Command& command : commands_) {
     hash.add(command.work);

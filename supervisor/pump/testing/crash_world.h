@@ -9,10 +9,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "supervisor/pump/data_path.h"
+#include "supervisor/pump/direct_reads.h"
 #include "supervisor/pump/testing/fake_host.h"
 #include "supervisor/ring/testing/fake_kernel.h"
 
@@ -20,10 +22,11 @@ namespace bulkhead::supervisor::testing {
 
 enum class Work : std::uint8_t { Read, Write, CompareAndWrite, TooLarge, AbortOldest };
 
-// Does the host grant reads and writes of its file?
-enum class Grants : std::uint8_t { None, All };
+// What the host grants of its file: nothing; reads and writes, which are done at once; or reads that storage
+// does in its own time.
+enum class Grants : std::uint8_t { None, All, DirectReads };
 
-class CrashWorld final : private DataPath::Events {
+class CrashWorld final : private DataPath::Events, private DirectReads::Reader {
  public:
   // `dies`: asked at every crash point; true ends the supervisor there.
   explicit CrashWorld(std::function<bool()> dies, Grants grants = Grants::None);
@@ -38,9 +41,13 @@ class CrashWorld final : private DataPath::Events {
   void host_starts();
   void host_answers(std::size_t which);  // of those it has, oldest first
   void host_dies();
+  void storage_answers(bool can_read);  // all that is being read, now
+  void hold_host(bool held);            // it gets no more commands; until the supervisor dies, too
 
   [[nodiscard]] bool has_host() const { return host_ != nullptr && host_alive_; }
   [[nodiscard]] std::size_t with_host() const { return with_host_.size(); }
+  [[nodiscard]] bool held() const { return held_; }
+  [[nodiscard]] bool storage_is_busy() const { return reads_ != nullptr && reads_->under_way() != 0; }
   [[nodiscard]] std::size_t unanswered() const;
   // Empty: all is as it must be, so far.
   [[nodiscard]] const std::string& violation() const { return violation_; }
@@ -48,6 +55,11 @@ class CrashWorld final : private DataPath::Events {
   [[nodiscard]] std::uint64_t state_hash();
 
  private:
+  struct Read {
+    SlotIndex slot;
+    std::vector<std::byte> data;
+    bool whole;
+  };
   struct Command {
     Work work;
     std::uint64_t ticket;
@@ -63,6 +75,7 @@ class CrashWorld final : private DataPath::Events {
   void task_management(const AbortedTasks& tasks) override;
   void idle() override {}
   void busy() override {}
+  void read_done(SlotIndex slot, std::span<const std::byte> data, bool whole) override;
 
   void start_supervisor(const CommandRing& ring);
   void take_over();
@@ -74,6 +87,7 @@ class CrashWorld final : private DataPath::Events {
   void judge();
   void judge_file(std::size_t index);
   void grant();
+  void let_storage_do_all();
   [[nodiscard]] std::vector<std::byte> block(std::size_t index) const;
   void set_block(std::size_t index, std::byte byte);
   void execute(Command& command, std::uint32_t slot);
@@ -83,6 +97,8 @@ class CrashWorld final : private DataPath::Events {
   FakeKernel kernel_{{.ring_bytes = 1024, .data_blocks = 12}};
   std::function<bool()> dies_;
   std::shared_ptr<const UniqueFd> file_;  // command i's block is the one at i
+  DirectReads* reads_ = nullptr;
+  std::vector<Read> read_;  // and not told of yet
   UniqueFd journal_fd_;
   std::shared_ptr<Journal> journal_;
   std::shared_ptr<DeviceStats> stats_;
@@ -92,6 +108,7 @@ class CrashWorld final : private DataPath::Events {
   std::uint64_t supervisors_ = 0;  // there were
   bool all_at_once_ = false;
   bool host_alive_ = false;
+  bool held_ = false;
   bool any_host_died_ = false;
   std::vector<std::uint32_t> with_host_;
   std::vector<Command> commands_;
