@@ -30,7 +30,7 @@ class CrashWorld final : private DataPath::Events, private DirectReads::Reader {
  public:
   // `dies`: asked at every crash point; true ends the supervisor there.
   explicit CrashWorld(std::function<bool()> dies, Grants grants = Grants::None);
-  ~CrashWorld();
+  ~CrashWorld() override;
   CrashWorld(const CrashWorld&) = delete;
   CrashWorld& operator=(const CrashWorld&) = delete;
 
