@@ -100,7 +100,10 @@ TEST_F(Succession, ASanitizeWhoseHostIsKilledIsEndedByTheNext) {
   std::ifstream file(image, std::ios::binary);
   const std::string erased(kMebibyte, 'a');
   std::string part(kMebibyte, '\0');
-  while (file.read(part.data(), kMebibyte)) ASSERT_EQ(part, erased) << "before byte " << file.tellg();
+  for (std::uint64_t at = 0; at < kSize; at += kMebibyte) {
+    ASSERT_TRUE(file.read(part.data(), kMebibyte)) << "at byte " << at;
+    ASSERT_EQ(part, erased) << "at byte " << at;
+  }
 }
 
 // Otherwise the next host would erase what was written after the end.
