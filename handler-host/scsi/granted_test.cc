@@ -52,6 +52,18 @@ TEST(Granted, NoWritesOnceAnInitiatorHasProtectedTheMedium) {
   EXPECT_EQ(lun.unit.granted(), kReads);
 }
 
+TEST(Granted, NoWritesUntilALossIsTold) {
+  TestLun lun;
+  lun.run(test_unit_ready_cdb());
+  lun.unit.writes_lost();
+  EXPECT_EQ(lun.unit.granted(), kReads);
+  EXPECT_THAT(lun.run(extent_cdb(0x35, Lba{0}, BlockCount{0})),
+              HasSense(SenseKey::HardwareError, asc::kWriteError));
+  EXPECT_EQ(lun.unit.granted(), kAll);
+  lun.device.lost = true;
+  EXPECT_EQ(lun.unit.granted(), kReads);
+}
+
 TEST(Granted, NothingWhileTheMediumIsFormattedOrSanitized) {
   TestLun lun({.geometry = able()});
   lun.run(test_unit_ready_cdb());

@@ -30,6 +30,7 @@ class LostWrites {
     owed_ = false;
     return true;
   }
+  [[nodiscard]] bool owes() const { return owed_; }
   // All answers that were given are out. True: debt() may have changed.
   bool answers_are_out() {
     const bool was = being_told_;

@@ -117,9 +117,13 @@ void Unit::mode_parameters_changed() {
 
 // Not before the first command of all: it may have a unit attention to tell, and a host that nobody has asked
 // anything may be told the mode parameters of its predecessor without telling of a change.
+// While a loss is to be told the next flush is ours, whatever it would have to do; the supervisor answers
+// some where writes are granted.
 Granted Unit::granted() const {
   const bool plain = commanded_ && !attentions_.any() && !medium_job_.condition();
-  return {.reads = plain, .writes = plain && !write_protected() && write_cache() && rod_tokens_.none()};
+  return {.reads = plain,
+          .writes = plain && !write_protected() && write_cache() && rod_tokens_.none() &&
+                    !lost_writes_.owes() && !device_.lost_writes()};
 }
 
 LogicalUnit::State Unit::state() const {

@@ -85,6 +85,7 @@ DeviceReport Device::report() const {
   report.io_grants = grant_state_;
   report.granted = {{"read", stats_->granted_reads.get()},
                     {"write", stats_->granted_writes.get()},
+                    {"flush", stats_->granted_flushes.get()},
                     {"in vain", stats_->grants_missed.get()}};
   report.handler_counters.insert(counters_.begin(), counters_.end());
   return report;

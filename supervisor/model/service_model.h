@@ -89,7 +89,8 @@ struct DeviceReport {
   std::uint64_t resets = 0;            // that resets the logical unit
   std::uint64_t aborted_commands = 0;  // by either, while they were under way
   std::string io_grants;               // "granted", or why not
-  std::map<std::string, std::uint64_t> granted;  // commands done without the host: read, write; in vain
+  std::map<std::string, std::uint64_t>
+      granted;  // commands done without the host: read, write, flush; in vain
   LatencySummary latency;
   std::map<std::string, LatencyCounts>
       latency_histograms;  // by part of the way: "all", "wait", "host", "grant"

@@ -159,7 +159,9 @@ class DataPath {
   // data_path_grants.cc
   [[nodiscard]] bool taken_by_grant(SlotIndex index);
   [[nodiscard]] bool done_by_grant(SlotIndex index, const BlockTransfer& transfer);
-  void granted(SlotIndex index, std::uint64_t began_ns, bool write);
+  [[nodiscard]] bool flushed_by_grant(SlotIndex index);
+  void granted_read(SlotIndex index, std::uint64_t began_ns);
+  void granted(SlotIndex index, std::uint64_t began_ns, Counter& kind, std::uint32_t data_bytes);
   [[nodiscard]] bool apart_from_changes(const BlockTransfer& transfer);
   // data_path_reads.cc
   [[nodiscard]] bool reading(SlotIndex index) const { return reads_of_[index.value] < kReadInVain; }

@@ -32,9 +32,17 @@ bool has_swap(std::uint64_t now_ns) {
 bool DataPath::taken_by_grant(SlotIndex index) {
   const InFlightCommand& command = table_.at(index);
   if (!grant_.stands() || grant_paused_ || suspects_ != 0 || exclude_all_ != 0) return false;
+  if (flushes_all(command.cdb)) return flushed_by_grant(index);
   const auto transfer = plain_transfer(command.cdb);
   if (!transfer || !grant_.covers(*transfer, command.data_bytes, channel_->grant())) return false;
   return grant_.file().direct ? begin_read(index, *transfer) : done_by_grant(index, *transfer);
+}
+
+// It promises what was answered before it, and in memory that is where it stays.
+bool DataPath::flushed_by_grant(SlotIndex index) {
+  if (table_.at(index).data_bytes != 0 || !grant_.covers_flush(channel_->grant())) return false;
+  granted(index, now_ns_, stats_->granted_flushes, 0);
+  return true;
 }
 
 bool DataPath::done_by_grant(SlotIndex index, const BlockTransfer& transfer) {
@@ -48,19 +56,25 @@ bool DataPath::done_by_grant(SlotIndex index, const BlockTransfer& transfer) {
     return false;
   }
   const std::uint64_t began_ns = std::exchange(now_ns_, monotonic_ns());  // what it took counts
-  granted(index, began_ns, transfer.write);
+  if (transfer.write)
+    granted(index, began_ns, stats_->granted_writes, 0);
+  else
+    granted_read(index, began_ns);
   return true;
 }
 
+void DataPath::granted_read(SlotIndex index, std::uint64_t began_ns) {
+  granted(index, began_ns, stats_->granted_reads, static_cast<std::uint32_t>(table_.at(index).data_bytes));
+}
+
 // It is done, since now_ns_.
-void DataPath::granted(SlotIndex index, std::uint64_t began_ns, bool write) {
+void DataPath::granted(SlotIndex index, std::uint64_t began_ns, Counter& kind, std::uint32_t data_bytes) {
   const InFlightCommand& command = table_.at(index);
   stats_->wait_latency.add((began_ns - std::min(began_ns, command.arrived_ns)) / 1000);
   stats_->grant_latency.add((now_ns_ - std::min(now_ns_, began_ns)) / 1000);
-  (write ? stats_->granted_writes : stats_->granted_reads).add(1);
+  kind.add(1);
   BULKHEAD_PROBE3(command_granted, this, command.id.value, command.cdb[0]);
-  const auto moved = write ? 0 : static_cast<std::uint32_t>(command.data_bytes);
-  answer(index, {command.id, command.sequence, kStatusGood, {}, 0}, moved);
+  answer(index, {command.id, command.sequence, kStatusGood, {}, 0}, data_bytes);
 }
 
 // Of a write: nothing that the host has under way can touch its blocks.

@@ -39,7 +39,7 @@ void DataPath::read_done(SlotIndex index, std::span<const std::byte> data, bool 
   reads_of_[index.value] = kNoRead;
   --reading_;
   if (!fill_from(index, data)) return fail_command(index, kInternalTargetFailure);
-  granted(index, table_.at(index).given_ns, false);
+  granted_read(index, table_.at(index).given_ns);
 }
 
 bool DataPath::fill_from(SlotIndex index, std::span<const std::byte> data) {

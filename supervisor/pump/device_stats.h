@@ -112,8 +112,8 @@ struct DeviceStats {
   Counter resets;            // that resets the logical unit
   Counter aborted_commands;  // under way when either named them
   Counter latency_max_us;
-  Counter granted_reads, granted_writes;  // done by grant, without the host
-  Counter grants_missed;                  // tried in vain: the host did it
+  Counter granted_reads, granted_writes, granted_flushes;  // done by grant, without the host
+  Counter grants_missed;                                   // tried in vain: the host did it
   LatencyHistogram latency;
   // Its parts, of commands that a host answered or that were done by grant.
   LatencyHistogram wait_latency;   // until one of these began

@@ -1,5 +1,7 @@
 #include "supervisor/pump/granted_cdb.h"
 
+#include <algorithm>
+
 namespace bulkhead::supervisor {
 namespace {
 
@@ -54,6 +56,13 @@ std::optional<BlockTransfer> plain_transfer(std::span<const std::uint8_t> cdb) {
     default:
       return std::nullopt;
   }
+}
+
+bool flushes_all(std::span<const std::uint8_t> cdb) {
+  if (cdb.empty()) return false;
+  const std::size_t length = cdb[0] == 0x35 ? 10 : cdb[0] == 0x91 ? 16 : 0;
+  if (length == 0 || cdb.size() < length) return false;
+  return std::ranges::all_of(cdb.subspan(1, length - 1), [](std::uint8_t byte) { return byte == 0; });
 }
 
 Excludes excluded_beside(std::uint8_t opcode) {

@@ -1,5 +1,6 @@
 // The few commands that the supervisor may do itself by an I/O grant: READ and WRITE (6), (10), (12), (16),
-// in their plainest form. All that it ever reads of a CDB beyond proto/opcode_facts.h is here.
+// and SYNCHRONIZE CACHE (10), (16), in their plainest form. All that it ever reads of a CDB beyond
+// proto/opcode_facts.h is here.
 //
 // Source: SBC-3, the clauses of these commands. Pure; any thread. The CDB is hostile.
 #pragma once
@@ -24,6 +25,9 @@ struct BlockTransfer {
 // nullopt: another command, or one that asks for anything special: protection information, FUA, a group, a
 // control byte, no blocks at all, a reserved bit. DPO is a hint, and the same as nothing.
 [[nodiscard]] std::optional<BlockTransfer> plain_transfer(std::span<const std::uint8_t> cdb);
+
+// SYNCHRONIZE CACHE of the whole medium, which is what Linux and VMware send: nothing but the opcode is set.
+[[nodiscard]] bool flushes_all(std::span<const std::uint8_t> cdb);
 
 // What a command that is with the host keeps the supervisor from doing beside it.
 enum class Excludes : std::uint8_t {

@@ -22,6 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::span cdb(data, size);
   static_cast<void>(excluded_beside(size == 0 ? 0 : data[0]));
   const auto transfer = plain_transfer(cdb);
+  if (flushes_all(cdb)) BULKHEAD_CHECK(!transfer && (data[0] == 0x35 || data[0] == 0x91));
   if (!transfer) return 0;
   std::array<std::uint8_t, 16> again{};
   std::size_t bytes = 0;

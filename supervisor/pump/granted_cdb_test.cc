@@ -91,6 +91,25 @@ TEST(PlainTransfer, ReadsNothingBeyondTheEnd) {
       EXPECT_FALSE(plain_transfer(std::span(whole).first(bytes)));
 }
 
+TEST(FlushesAll, KnowsTwoFormsWithNothingSet) {
+  const Cdb ten = with(Cdb(10), 0, 0x35), sixteen = with(Cdb(16), 0, 0x91);
+  unsigned known = 0;
+  for (unsigned opcode = 0; opcode < 256; ++opcode)
+    if (flushes_all(with(Cdb(16), 0, static_cast<std::uint8_t>(opcode)))) ++known;
+  EXPECT_EQ(known, 2u);
+  for (const Cdb& whole : {ten, sixteen}) {
+    EXPECT_TRUE(flushes_all(whole));
+    for (std::size_t bytes = 0; bytes < whole.size(); ++bytes)
+      EXPECT_FALSE(flushes_all(std::span(whole).first(bytes)));
+    // IMMED, LBA, group, NUMBER OF BLOCKS, CONTROL: the host's.
+    for (std::size_t at = 1; at < whole.size(); ++at) EXPECT_FALSE(flushes_all(with(whole, at, 2))) << at;
+  }
+  // The kernel gives 16 bytes and more of any CDB; what follows the command is nobody's.
+  Cdb longer = ten;
+  longer.resize(16, 0xff);
+  EXPECT_TRUE(flushes_all(longer));
+}
+
 TEST(BlockTransfer, OverlapsWhereABlockIsInBoth) {
   const BlockTransfer a{true, 10, 5};
   EXPECT_TRUE(a.overlaps({true, 10, 5}));

@@ -37,21 +37,30 @@ class GrantedPathTest : public DataPathTest {
  protected:
   GrantedPathTest() { EXPECT_EQ(::ftruncate(file->get(), kBlocks * kBlock), 0); }
 
+  [[nodiscard]] GrantedFile granted_file() const {
+    return {.file = file,
+            .number = 1,
+            .size = {kBlocks * kBlock},
+            .block_bytes = kBlock,
+            .largest_bytes = kPages * channel::kPage,
+            .writable = true,
+            .in_memory = true,
+            .nothing_to_flush = true};
+  }
   // A host that grants all there is.
   FakeHost& start_granting_host(std::uint32_t word = kAll) {
     FakeHost& host = start_host();
-    path.set_grant(IoGrant({.file = file,
-                            .number = 1,
-                            .size = {kBlocks * kBlock},
-                            .block_bytes = kBlock,
-                            .largest_bytes = kPages * channel::kPage,
-                            .writable = true,
-                            .in_memory = true}));
+    path.set_grant(IoGrant(granted_file()));
     host.set_grant(word);
     return host;
   }
   std::uint64_t read(std::uint8_t lba, std::uint8_t blocks = 1) {
     const auto ticket = kernel.queue(cdb10(0x28, lba, blocks), FakeKernel::Data::In, blocks * kBlock);
+    turn();
+    return ticket.value();
+  }
+  std::uint64_t flush(std::uint8_t lba = 0) {
+    const auto ticket = kernel.queue(cdb10(0x35, lba, 0), FakeKernel::Data::None, 0);
     turn();
     return ticket.value();
   }
@@ -161,6 +170,48 @@ TEST_F(GrantedPathTest, CommandsThatOnlyLookHinderNothing) {
   EXPECT_TRUE(good(write(20, 1)));
 }
 
+TEST_F(GrantedPathTest, FlushesWhatIsInMemoryAtOnce) {
+  FakeHost& host = start_granting_host();
+  path.set_shares_pump(true);  // nobody waits for it
+  EXPECT_TRUE(good(flush()));
+  const auto sixteen = kernel.queue(cdb16(0x91, 0, 0), FakeKernel::Data::None, 0);
+  turn();
+  EXPECT_TRUE(good(*sixteen));
+  EXPECT_FALSE(host.next());
+  EXPECT_EQ(stats->granted_flushes.get(), 2u);
+  EXPECT_FALSE(good(flush(1))) << "of a part";
+  EXPECT_TRUE(host.next());
+}
+
+TEST_F(GrantedPathTest, AFlushIsTheHostsWithoutItsWordForWrites) {
+  FakeHost& host = start_granting_host(kReads);
+  EXPECT_FALSE(good(flush()));
+  EXPECT_TRUE(host.next());
+  host.set_grant(kAll);
+  EXPECT_TRUE(good(flush()));
+  path.pause_grant(true);
+  EXPECT_FALSE(good(flush()));
+  EXPECT_TRUE(host.next());
+}
+
+TEST_F(GrantedPathTest, AFlushThatStorageHasToDoIsTheHosts) {
+  FakeHost& host = start_granting_host();
+  GrantedFile stored = granted_file();
+  stored.nothing_to_flush = false;
+  path.set_grant(IoGrant(stored));
+  EXPECT_FALSE(good(flush()));
+  EXPECT_TRUE(host.next());
+  EXPECT_EQ(stats->granted_flushes.get(), 0u);
+}
+
+// Its initiator would get what lies in the kernel's data area.
+TEST_F(GrantedPathTest, AFlushThatIsDeclaredToReadIsTheHosts) {
+  FakeHost& host = start_granting_host();
+  kernel.queue(cdb10(0x35, 0, 0), FakeKernel::Data::In, kBlock);
+  turn();
+  EXPECT_TRUE(host.next());
+}
+
 TEST_F(GrantedPathTest, SpecialFormsAndOddLengthsAreTheHosts) {
   FakeHost& host = start_granting_host();
   auto force = cdb10(0x2a, 0, 1);
@@ -209,13 +260,7 @@ TEST_F(GrantedPathTest, ItEndsWithItsHost) {
 TEST_F(GrantedPathTest, OneThatComesTooLateIsNotForTheNextHost) {
   start_granting_host();
   kill_host();
-  path.set_grant(IoGrant({.file = file,
-                          .number = 1,
-                          .size = {kBlocks * kBlock},
-                          .block_bytes = kBlock,
-                          .largest_bytes = kBlock,
-                          .writable = true,
-                          .in_memory = true}));
+  path.set_grant(IoGrant(granted_file()));
   FakeHost& next = start_host();
   next.set_grant(kAll);
   EXPECT_FALSE(good(read(0)));

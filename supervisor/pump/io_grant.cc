@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "proto/channel_abi.h"
-
 namespace bulkhead::supervisor {
 namespace {
 
@@ -26,8 +24,7 @@ void IoGrant::Patience::in_vain() {
 }
 
 bool IoGrant::covers(const BlockTransfer& transfer, std::uint64_t data_bytes, std::uint32_t word) const {
-  const std::uint32_t wanted = transfer.write ? channel::kGrantWrites : channel::kGrantReads;
-  if (!stands() || (word & wanted) == 0 || word >> channel::kGrantBits != file_.number) return false;
+  if (!in_force(transfer.write ? channel::kGrantWrites : channel::kGrantReads, word)) return false;
   if (transfer.write && !file_.writable) return false;
   const std::uint64_t bytes = std::uint64_t{transfer.blocks} * file_.block_bytes;
   const std::uint64_t blocks = file_.size.value / file_.block_bytes;

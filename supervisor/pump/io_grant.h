@@ -25,6 +25,7 @@
 
 #include "base/quantity.h"
 #include "base/unique_fd.h"
+#include "proto/channel_abi.h"
 #include "supervisor/journal/journal_abi.h"
 #include "supervisor/pump/granted_cdb.h"
 
@@ -39,9 +40,10 @@ struct GrantedFile {
   std::uint32_t block_bytes = 0;
   std::uint32_t largest_bytes = 0;  // of one command
   bool writable = false;
-  bool in_memory = false;  // never waits for storage, but knows no RWF_NOWAIT
-  bool direct = false;     // open for O_DIRECT, for reading alone
-  bool is_disk = false;    // a block device: it knows where its blocks are, and looks nothing up for a read
+  bool in_memory = false;         // never waits for storage, but knows no RWF_NOWAIT
+  bool nothing_to_flush = false;  // no storage is behind it: a flush is done as soon as it is asked for
+  bool direct = false;            // open for O_DIRECT, for reading alone
+  bool is_disk = false;  // a block device: it knows where its blocks are, and looks nothing up for a read
 };
 
 class IoGrant {
@@ -59,6 +61,11 @@ class IoGrant {
   // `word`: the channel's grant word, as it is now. `data_bytes`: what the initiator's side moves.
   [[nodiscard]] bool covers(const BlockTransfer& transfer, std::uint64_t data_bytes,
                             std::uint32_t word) const;
+  // Of a SYNCHRONIZE CACHE of the whole medium: there is nothing that it would have to do. The host agrees as
+  // long as it grants writes: not while a write that is lost is still to be told of.
+  [[nodiscard]] bool covers_flush(std::uint32_t word) const {
+    return file_.nothing_to_flush && in_force(channel::kGrantWrites, word);
+  }
   [[nodiscard]] ByteOffset place_of(const BlockTransfer& transfer) const {
     return {file_.first.value + transfer.lba * file_.block_bytes};
   }
@@ -82,6 +89,9 @@ class IoGrant {
     std::uint32_t misses_ = 0;
     std::uint32_t skip_ = 0;
   };
+  [[nodiscard]] bool in_force(std::uint32_t wanted, std::uint32_t word) const {
+    return stands() && (word & wanted) != 0 && word >> channel::kGrantBits == file_.number;
+  }
   [[nodiscard]] bool still_reaches(std::uint64_t end) const;
 
   GrantedFile file_;

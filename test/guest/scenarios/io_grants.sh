@@ -9,18 +9,9 @@ source /usr/lib/bulkhead-guest/helpers/devices.sh
 source /usr/lib/bulkhead-guest/helpers/load.sh
 source /usr/lib/bulkhead-guest/helpers/settings.sh
 source /usr/lib/bulkhead-guest/helpers/scsi.sh
+source /usr/lib/bulkhead-guest/helpers/grants.sh
 
-granted() { property "$1" GrantedCommands | jq ".$2"; } # granted NAME read|write
-granted_over() { [ "$(granted "$1" "$2")" -gt "$3" ]; }
-state_begins() { [[ $(property "$1" IoGrants) == "$2"* ]]; }
 set_attribute() { write_errno "$(device_of "$1")/attrib/$2" "$3"; } # set_attribute NAME ATTRIBUTE VALUE: "0" or the errno
-goes_on() { # goes_on NAME KIND...: commands are done by grant, now
-  local name=$1 kind
-  shift
-  for kind; do
-    wait_until 60 granted_over "$name" "$kind" $(($(granted "$name" "$kind") + 20)) || die "no $kind of $name is done by grant"
-  done
-}
 
 start_supervisor
 mkdir -p /ram && mount -t tmpfs -o size=200M none /ram
@@ -30,8 +21,8 @@ create_lun file memory 64M /ram/memory.raw
 create_lun file cached 64M "/scratch/cached.raw?direct=off"
 memory=$(loopback_lun memory)
 cached=$(loopback_lun cached)
-wait_until 30 state_begins memory granted || die "memory: $(property memory IoGrants)"
-wait_until 30 state_begins cached granted || die "cached: $(property cached IoGrants)"
+expect_grant memory granted
+expect_grant cached granted
 load_start memory "$memory" --iodepth=4 --rate_iops=100,100
 load_start cached "$cached" --iodepth=4 --rate_iops=100,100
 goes_on memory read write
@@ -44,16 +35,13 @@ goes_on memory read write
 goes_on cached read
 
 say "== the supervisor dies"
-before=$(main_pid)
-kill -9 "$before"
-replaced() { [ "$(main_pid)" != "$before" ] && [ "$(main_pid)" != 0 ] && property_over memory Adoptions 0; }
-wait_until 60 replaced
+supervisor_dies memory
 goes_on memory read write
 goes_on cached read
 
 say "== switched off, and on again"
 configure 'io_grants = off'
-wait_until 30 state_begins memory off
+expect_grant memory off
 still=$(granted memory read)
 answered=$(answered memory)
 wait_until 60 answered_over memory $((answered + 100))
@@ -87,9 +75,17 @@ protect() { # protect BYTE: byte 4 of the control mode page, where SWP is
 writes=$(granted memory write)
 expect_eq "$(write_block)" good "WRITE(10)"
 expect_eq "$(granted memory write)" $((writes + 1)) "writes by grant"
+flush() { scsi_sense "$1" 35 00 00 00 00 00 00 00 00 00; } # flush DISK: all of it
+flushes=$(granted memory flush)
+expect_eq "$(flush "$memory")" good "SYNCHRONIZE CACHE(10) of a file in memory"
+expect_eq "$(granted memory flush)" $((flushes + 1)) "flushes by grant of a file in memory"
+expect_eq "$(flush "$cached")" good "SYNCHRONIZE CACHE(10) of a disk's file"
+expect_eq "$(granted cached flush)" 0 "flushes by grant of a disk's file"
 protect 08
 expect_sense "data protect" "$memory" -s 512 -i "$block" 2a 00 00 00 00 08 00 00 01 00
 expect_eq "$(granted memory write)" $((writes + 1)) "writes by grant to a protected medium"
+expect_eq "$(flush "$memory")" good "SYNCHRONIZE CACHE(10) of a protected medium"
+expect_eq "$(granted memory flush)" $((flushes + 1)) "flushes by grant of a protected medium"
 protect 00
 expect_eq "$(write_block)" good "WRITE(10) to the medium that is protected no more"
 expect_eq "$(granted memory write)" $((writes + 2)) "writes by grant after that"
