@@ -73,10 +73,13 @@ class Succession : public ::testing::Test {
     EXPECT_TRUE(entry && entry->scsi_status == kCheckCondition);
     return entry ? entry->sense[2] & 0x0f : -1;
   }
-  // Asks until it is, for 30 s at most: nothing tells the end of a background operation.
+  // Asks until it is: nothing tells the end of a background operation.
   void wait_until_ready(HostProcess& host) {
-    for (int i = 0; i < 3000 && host.execute(test_unit_ready()) != kGood; ++i) ::usleep(10'000);
-    EXPECT_EQ(host.execute(test_unit_ready()), kGood);
+    const auto deadline = std::chrono::steady_clock::now() + 30s;
+    while (host.execute(test_unit_ready()) != kGood) {
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "still not ready";
+      ::usleep(10'000);
+    }
   }
 
   static constexpr std::uint64_t kSize = 256 * kMebibyte;
