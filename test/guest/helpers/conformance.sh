@@ -3,6 +3,9 @@
 #
 # A test passes if CUnit's summary says so and the test's own part of the output has no [SKIPPED] line.
 
+# shellcheck source=test/guest/helpers/speed.sh
+source /usr/lib/bulkhead-guest/helpers/speed.sh
+
 # conformance_families: the names of all tests of the families SCSI and iSCSI.
 conformance_families() { iscsi-test-cu -l | grep -oE '\b(SCSI|iSCSI)\.[A-Za-z0-9]+\.[A-Za-z0-9]+' | sort -u; }
 
@@ -86,16 +89,18 @@ conformance_side_by_side() { python3 /usr/lib/bulkhead-guest/helpers/side_by_sid
 
 # Of handler file, unless the scenario has one of its own.
 fresh_lun() { # fresh_lun SIZE [OPTIONS]
+  local config options=${2:-}
   clear_targets >&2
-  rm -f /scratch/c0.raw
-  make_backing /scratch/c0.raw "$1"
-  create_lun file c0 "$1" "/scratch/c0.raw${2:-}" >&2
+  config=$(speed_backing c0 "$1")
+  [[ $config != *\?* || -z $options ]] || options="&${options#\?}" # one list
+  create_lun file c0 "$1" "$config$options" >&2
   iscsi_export c0
 }
 
 # conformance_scenario REGEX: the tests whose names match, against handler file; ends the scenario if a verdict is not expected.
 conformance_scenario() {
   mkdir -p /etc/rtslib-fb-target/pr # for persistent reservations that outlive a power cut
+  speed_settings
   start_supervisor
   conformance_run "$FILES/conformance.tsv" "$1"
   ! journal_has 'handler-host (killed|dumped|exited|ended|broke)' || die "a test ended the LUN's host: see journal.txt"

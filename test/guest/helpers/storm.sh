@@ -10,6 +10,8 @@ source /usr/lib/bulkhead-guest/helpers/devices.sh
 source /usr/lib/bulkhead-guest/helpers/load.sh
 # shellcheck source=test/guest/helpers/killer.sh
 source /usr/lib/bulkhead-guest/helpers/killer.sh
+# shellcheck source=test/guest/helpers/speed.sh
+source /usr/lib/bulkhead-guest/helpers/speed.sh
 
 readonly STORM=${STORM:-/usr/lib/tcmu-bulkhead/tcmu-storm}
 STORM_LUNS=(s0 s1 s2 s3 s4 s5) # under tcmu-storm
@@ -19,12 +21,12 @@ declare -A DISK=()
 
 # storm_make SUBTYPE: all LUNs, from raw files. By hand: targetcli takes its time for ten of them.
 storm_make() {
-  local lun number=70 place
+  local lun number=70 place config
   [ -x "$STORM" ] || die "there is no $STORM: tools/install --with-test-handlers puts it there"
   for lun in "${STORM_LUNS[@]}" "${FIO_LUNS[@]}" "${CALM_LUNS[@]}"; do
-    make_backing "/scratch/$lun.raw" 64M
+    config=$1/$(speed_backing "$lun" 64M "$number")
     # An HBA for each, as targetcli makes them.
-    place=$(hand_device "$number" "$lun" "dev_config=$1//scratch/$lun.raw" "dev_size=$((64 << 20))")
+    place=$(hand_device "$number" "$lun" "dev_config=$config" "dev_size=$((64 << 20))")
     expect_eq "$(enable_errno "$place")" 0 "enabling $lun"
     DISK[$lun]=$(hand_loopback "$lun")
     number=$((number + 1))
@@ -149,9 +151,21 @@ all_serving() {
   done
 }
 
+done_by_grant() { # by all LUNs together, since the supervisor's last start
+  local lun
+  for lun in "${STORM_LUNS[@]}" "${FIO_LUNS[@]}" "${CALM_LUNS[@]}"; do property "$lun" GrantedCommands; done |
+    jq -s 'map(.read + .write + .flush) | add'
+}
+
+# Otherwise the storm has shown nothing of what becomes of a dead host's commands.
+deaths_hit_commands() {
+  [ "$(deaths_by_kind | awk -F'\t' '{ n += $3 } END { print n + 0 }')" -gt 0 ] || die "nothing was in flight at any death: no proof"
+}
+
 # storm_pass CALM STORM RATE: the whole of it for Bulkhead, in seconds of calm and of storm.
 storm_pass() {
   local gap_before gap_during
+  speed_settings
   start_supervisor
   storm_make file
   loads_start "$3"
@@ -175,8 +189,8 @@ storm_pass() {
   record "longest stall under tcmu-storm" "$(longest_of storm)" ms
   record "actions" "$(wc -l <"$FILES/actions.txt")" actions
   record "hosts' deaths" "$(deaths_by_kind | awk -F'\t' '{ n += $2 } END { print n + 0 }')" deaths
+  record "by grant since the supervisor's last start" "$(done_by_grant)" commands
   record "commands in flight at deaths" "$(deaths_by_kind | awk -F'\t' '{ n += $3 } END { print n + 0 }')" commands
-  [ "$(deaths_by_kind | awk -F'\t' '{ n += $3 } END { print n + 0 }')" -gt 0 ] || die "nothing was in flight at any death: no proof"
   no_error_in_the_kernel_log
   ! journal_has 'is answered with HARDWARE ERROR' || die "an innocent command was taken for poison"
   storm_unmake

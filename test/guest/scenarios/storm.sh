@@ -7,4 +7,6 @@
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/storm.sh
 
+SPEED_BACKING=${SPEED_BACKING:-mixed}
 storm_pass 15 "${STORM_SECONDS:-90}" 20
+deaths_hit_commands

@@ -5,4 +5,6 @@
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/storm.sh
 
+SPEED_BACKING=${SPEED_BACKING:-mixed}
 storm_pass 60 "${STORM_SECONDS:-600}" 20
+deaths_hit_commands
