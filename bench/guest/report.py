@@ -14,6 +14,7 @@ TITLES = {
     "iops": "Commands per second",
     "share": "The same as a share of the fabric's own ceiling",
     "cpu_us_per_command": "Processor time of the daemon per command (us; = seconds per million commands)",
+    "cpu_s_per_gib": "Processor time of the daemon per GiB (s)",
     "p50_us": "Latency, median (us)",
     "p99_us": "Latency, 99th percentile (us)",
     "pss_kib": "Memory of the daemon's processes (PSS, KiB)",
@@ -27,10 +28,13 @@ def read(path):
     for line in pathlib.Path(path).read_text().splitlines():
         _, who, work, what, value = line.split("\t")
         values[what, work, who].append(float(value))
-    for (what, work, who), iops in list(values.items()):
+    for (what, work, who), numbers in list(values.items()):
         ceiling = values.get((what, work, "ceiling"))
         if what == "iops" and ceiling and who != "ceiling":
-            values["share", work, who] = [statistics.median(iops) / statistics.median(ceiling)]
+            values["share", work, who] = [statistics.median(numbers) / statistics.median(ceiling)]
+        if what == "cpu_us_per_command":
+            per_command = statistics.median(values["bytes", work, who]) / statistics.median(values["iops", work, who])
+            values["cpu_s_per_gib", work, who] = [one / 1e6 * 2**30 / per_command for one in numbers]
     return values
 
 

@@ -10,13 +10,13 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "bench/path/daemon.h"
 #include "bench/path/floor.h"
+#include "bench/path/json_file.h"
 #include "bench/path/report.h"
 #include "bench/path/sample.h"
 
@@ -154,12 +154,7 @@ int run(int argc, char** argv) {
   }
   const auto report = to_json(job, *contenders);
   fmt::print("{}", table_of(report));
-  if (json.empty()) return 0;
-  std::ofstream out(json);
-  out << report.dump(2) << '\n';
-  if (out.flush()) return 0;
-  fmt::print(stderr, "can't write {}\n", json);
-  return 1;
+  return write_json(report, json);
 }
 
 }  // namespace

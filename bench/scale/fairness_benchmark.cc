@@ -7,13 +7,13 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/log.h"
+#include "bench/path/json_file.h"
 #include "bench/scale/served_luns.h"
 
 namespace bulkhead::bench {
@@ -102,10 +102,7 @@ int run(int argc, char** argv) {
                     {"beside_p99_us", median(beside, &Round::p99_us)},
                     {"deep_commands_per_second", median(beside, &Round::deep_per_second)}};
   fmt::print("{}\n", report.dump(2));
-  if (path.empty()) return 0;
-  std::ofstream out(path);
-  out << report.dump(2) << '\n';
-  return out.flush() ? 0 : 1;
+  return write_json(report, path);
 }
 
 }  // namespace

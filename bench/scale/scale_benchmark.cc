@@ -9,12 +9,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "base/log.h"
+#include "bench/path/json_file.h"
 #include "bench/path/process_cost.h"
 #include "bench/scale/footprint.h"
 #include "bench/scale/served_luns.h"
@@ -176,10 +176,7 @@ int run(int argc, char** argv) {
   const auto later = memory((*luns)->hosts());
   if (later) report["host_pss_kib_after_load"] = (*later)["host_pss_kib"];
   fmt::print("{}\n", report.dump(2));
-  if (path.empty()) return 0;
-  std::ofstream out(path);
-  out << report.dump(2) << '\n';
-  return out.flush() ? 0 : 1;
+  return write_json(report, path);
 }
 
 }  // namespace

@@ -10,9 +10,10 @@
 source /usr/lib/bulkhead-guest/lib.sh
 
 readonly ROUNDS=${BENCH_ROUNDS:-3} SECONDS_EACH=${BENCH_SECONDS:-4} LUNS=${BENCH_LUNS:-16}
-# Whom to measure; "bulkhead+KEY=VALUE" is Bulkhead with that line in tcmu.conf.
+# Whom to measure; "bulkhead+KEY=VALUE" is Bulkhead with that line in tcmu.conf, "bulkhead?KEY=VALUE" with that in the config string.
 read -ra WHO_ALL <<<"${BENCH_WHO:-bulkhead bulkhead+io_grants=off tcmu-runner fileio ceiling}"
 readonly ONLY=${BENCH_WORK:-.} # a regular expression: which jobs
+readonly PLACE=${BENCH_PLACE:-memory} # of the files: or disk, an ext4 whose pages are dropped from memory before each job
 readonly RESULTS=$FILES/results.tsv
 
 units_of() { # units_of WHO: whose control groups count as the daemon
@@ -63,6 +64,7 @@ one_lun() { # one_lun WHO DISK
   local work options
   while read -r work options; do
     [[ $work =~ $ONLY ]] || continue
+    [ "$PLACE" = memory ] || { sync && echo 3 >/proc/sys/vm/drop_caches; }
     # shellcheck disable=SC2086
     run_fio "$1" "$work" $options --name=x --filename="$2"
   done <<'JOBS'
@@ -78,11 +80,13 @@ one_lun() { # one_lun WHO DISK
 JOBS
 }
 
-create() { # create WHO NAME SIZE: over /ram/NAME.raw
+create() { # create WHO NAME SIZE: over NAME.raw
+  local file=$FOLDER/$2.raw option=''
+  [[ $1 != *\?* ]] || option="?${1#*\?}"
   case $1 in
-    bulkhead*) create_lun file "$2" "$3" "/ram/$2.raw" ;;
-    tcmu-runner) create_lun qcow "$2" "$3" "/ram/$2.raw" ;;
-    fileio) targetcli_run /backstores/fileio create name="$2" file_or_dev="/ram/$2.raw" write_back=false ;;
+    bulkhead*) create_lun file "$2" "$3" "$file${option%%+*}" ;;
+    tcmu-runner) create_lun qcow "$2" "$3" "$file" ;;
+    fileio) targetcli_run /backstores/fileio create name="$2" file_or_dev="$file" write_back=false ;;
     ceiling) targetcli_run /backstores/ramdisk create name="$2" size="$3" nullio=true ;;
   esac
 }
@@ -116,9 +120,16 @@ many_luns() { # many_luns WHO: all at once, one command each
   [ "${#units[@]}" -eq 0 ] || note "$1" "$LUNS luns" pss_kib "$(pss_kib "${units[@]}")"
 }
 
-mkdir -p /ram && mount -t tmpfs -o size=700M none /ram
-dd if=/dev/urandom of=/ram/b0.raw bs=1M count=256 status=none
-for ((i = 0; i < LUNS; i++)); do dd if=/dev/urandom of="/ram/m$i.raw" bs=1M count=8 status=none; done
+case $PLACE in
+  memory)
+    FOLDER=/ram
+    mkdir -p /ram && mount -t tmpfs -o size=700M none /ram
+    ;;
+  disk) FOLDER=/scratch ;;
+  *) die "BENCH_PLACE=$PLACE is neither memory nor disk" ;;
+esac
+dd if=/dev/urandom of=$FOLDER/b0.raw bs=1M count=256 status=none
+for ((i = 0; i < LUNS; i++)); do dd if=/dev/urandom of="$FOLDER/m$i.raw" bs=1M count=8 status=none; done
 
 for ((ROUND = 1; ROUND <= ROUNDS; ROUND++)); do
   for who in "${WHO_ALL[@]}"; do
