@@ -66,7 +66,7 @@ TEST(ShowView, TellsEverything) {
   one.resets = 1;
   one.aborted_commands = 4;
   one.io_grants = "granted";
-  one.granted = {{"in vain", 2}, {"read", 11}, {"write", 12}};
+  one.granted = {{"flush", 3}, {"in vain", 2}, {"read", 11}, {"write", 12}};
   one.handler_counters = {{"punched_bytes", 4096}};
   EXPECT_EQ(show_view(one, 1700000005000000, {}),
             "         Device: user_1/d0\n"
@@ -92,7 +92,7 @@ TEST(ShowView, TellsEverything) {
             "        Latency: p50 80 us, p99 400 us, p99.9 900 us, longest 5 ms\n"
             "    in the host: p50 60 us, p99 300 us\n"
             "     I/O grants: granted\n"
-            "       by grant: in vain 2, read 11, write 12\n"
+            "       by grant: flush 3, in vain 2, read 11, write 12\n"
             "       Replayed: 5, given up as poison 1, as too old 3\n"
             "  Longest stall: 31 ms\n"
             "         Limits: 100 commands/s, 2 MiB/s; 12 commands had to wait, 34 ms in all\n"

@@ -33,8 +33,9 @@ def read(path):
         if what == "iops" and ceiling and who != "ceiling":
             values["share", work, who] = [statistics.median(numbers) / statistics.median(ceiling)]
         if what == "cpu_us_per_command":
-            per_command = statistics.median(values["bytes", work, who]) / statistics.median(values["iops", work, who])
-            values["cpu_s_per_gib", work, who] = [one / 1e6 * 2**30 / per_command for one in numbers]
+            size = statistics.median(values["bytes", work, who]) / max(statistics.median(values["iops", work, who]), 1)
+            if size > 0:
+                values["cpu_s_per_gib", work, who] = [one / 1e6 * 2**30 / size for one in numbers]
     return values
 
 

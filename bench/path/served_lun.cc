@@ -203,7 +203,7 @@ void ServedLun::apply_grant() {
                                                  .largest_bytes = supervisor::IoGrant::kLargestBytes,
                                                  .writable = !offer_->direct,
                                                  .in_memory = image_in_memory_,
-                                                 .nothing_to_flush = image_in_memory_,
+                                                 .nothing_to_flush = offer_->nothing_to_flush,
                                                  .direct = offer_->direct,
                                                  .is_disk = image_is_disk_})] { path_.set_grant(grant); });
 }

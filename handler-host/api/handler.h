@@ -31,7 +31,7 @@
 
 namespace bulkhead::handler {
 
-inline constexpr std::uint32_t kApiVersion = 5;
+inline constexpr std::uint32_t kApiVersion = 6;
 
 enum class IoStatus : std::uint8_t {
   Ok,
@@ -99,8 +99,9 @@ struct Space {
 // find their data there may be done without asking the device, which must reckon with writes that it has not
 // seen.
 struct IoGrant {
-  ByteOffset first;     // of block 0, in the file
-  bool direct = false;  // past the page cache (O_DIRECT) instead, and only reading
+  ByteOffset first;               // of block 0, in the file
+  bool direct = false;            // past the page cache (O_DIRECT) instead, and only reading
+  bool nothing_to_flush = false;  // flush() would do nothing, and can't fail: it need not be called
 };
 
 class Device {

@@ -22,6 +22,7 @@ std::optional<control::Message> Grants::offer(const std::optional<handler::IoGra
   grant.set_largest_transfer_bytes(largest_transfer_bytes);
   direct_ = granted->direct;
   if (direct_) grant.set_direct(true);
+  if (granted->nothing_to_flush) grant.set_nothing_to_flush(true);
   offered_ = message;
   return message;
 }

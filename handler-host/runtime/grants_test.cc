@@ -38,6 +38,7 @@ TEST_F(GrantsTest, TheWordSaysWhatCountsOfWhichOffer) {
   EXPECT_EQ(offer->io_grant().bytes(), kMegabyte);
   EXPECT_EQ(offer->io_grant().largest_transfer_bytes(), 65536u);
   EXPECT_FALSE(offer->io_grant().direct());
+  EXPECT_FALSE(offer->io_grant().nothing_to_flush());
   EXPECT_EQ(word(), 0u) << "nobody has said yet what the unit allows";
   grants.show(kAll);
   EXPECT_EQ(word(), 1u << channel::kGrantBits | channel::kGrantReads | channel::kGrantWrites);
@@ -56,6 +57,12 @@ TEST_F(GrantsTest, PastThePageCacheNothingIsToBeWritten) {
   ASSERT_TRUE(grants.offer(handler::IoGrant{.first = {0}}, {kMegabyte}, 4096));
   grants.show(kAll);
   EXPECT_EQ(word(), 2u << channel::kGrantBits | channel::kGrantReads | channel::kGrantWrites);
+}
+
+TEST_F(GrantsTest, TellsThatThereIsNothingToFlush) {
+  const auto offer = grants.offer(handler::IoGrant{.first = {0}, .nothing_to_flush = true}, {kMegabyte}, 4096);
+  ASSERT_TRUE(offer);
+  EXPECT_TRUE(offer->io_grant().nothing_to_flush());
 }
 
 TEST_F(GrantsTest, ANewOfferEndsTheLast) {

@@ -24,18 +24,15 @@ bool knows_nowait(const UniqueFd& file) {
 }  // namespace
 
 Result<FileForGrant> open_for_grant(const UniqueFd& file, bool direct) {
-  const bool asks = knows_nowait(file), in_memory = lies_in_memory(file.get());
-  if (!asks && (direct || !in_memory))
+  const bool in_memory = !knows_nowait(file);
+  if (in_memory && (direct || !lies_in_memory(file.get())))
     return fail(Cause::Denied, EOPNOTSUPP, "its file system can't be asked without waiting");
   const int flags = direct ? O_RDONLY | O_DIRECT : O_RDWR;
   UniqueFd own(::open(fmt::format("/proc/self/fd/{}", file.get()).c_str(), flags | O_CLOEXEC));
   struct stat status{};
   if (!own || ::fstat(own.get(), &status) != 0)
     return fail_errno(errno, "open a backing file for an I/O grant");
-  return FileForGrant{.file = std::move(own),
-                      .in_memory = !asks,
-                      .nothing_to_flush = in_memory,
-                      .is_disk = S_ISBLK(status.st_mode)};
+  return FileForGrant{std::move(own), in_memory, S_ISBLK(status.st_mode)};
 }
 
 }  // namespace bulkhead::supervisor

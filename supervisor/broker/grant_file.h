@@ -8,10 +8,9 @@
 namespace bulkhead::supervisor {
 
 struct FileForGrant {
-  UniqueFd file;                  // its close never waits for a server
-  bool in_memory = false;         // a tmpfs: there is no storage, but calls wait for one another
-  bool nothing_to_flush = false;  // a tmpfs, whatever its calls do
-  bool is_disk = false;           // a block device
+  UniqueFd file;           // its close never waits for a server
+  bool in_memory = false;  // a tmpfs: there is no storage, but calls wait for one another
+  bool is_disk = false;    // a block device
 };
 
 // A description of its own of `file`, a regular file or block device: for reading and writing, or, `direct`,

@@ -89,7 +89,7 @@ TEST_F(DeviceObjectsTest, EveryPropertyShowsItsFieldOfTheReport) {
       {"Aborts", "3"},
       {"Resets", "1"},
       {"AbortedCommands", "4"},
-      {"GrantedCommands", R"({"in vain": 2, "read": 11, "write": 12})"},
+      {"GrantedCommands", R"({"flush": 3, "in vain": 2, "read": 11, "write": 12})"},
       {"LatencyUsec",
        R"({"host_p50": 60, "host_p99": 300, "max": 5000, "p50": 80, "p90": 120, "p99": 400, "p99.9": 900})"},
       {"LatencyHistograms", R"({"all": [(79, 140), (447, 10)], "wait": []})"},

@@ -262,7 +262,6 @@ class Device final : public std::enable_shared_from_this<Device>,
   std::optional<GrantOffer> offer_;          // the present host's
   std::shared_ptr<const UniqueFd> granted_;  // the file that goes with it; shared with the pump
   bool granted_in_memory_ = false;
-  bool granted_nothing_to_flush_ = false;
   bool granted_disk_ = false;
   bool opening_grant_ = false;
   static constexpr const char* kNoGrant = "none: the handler offers none";

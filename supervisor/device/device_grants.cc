@@ -69,7 +69,6 @@ awaitable<void> Device::open_grant() {
   }
   granted_ = context_.files.closed_here(std::move(opened->file));
   granted_in_memory_ = opened->in_memory;
-  granted_nothing_to_flush_ = opened->nothing_to_flush;
   granted_disk_ = opened->is_disk;
   apply_grant();
   show_grant_state(kind_of_grant());
@@ -100,7 +99,7 @@ void Device::apply_grant() {
                      .largest_bytes = std::min(offer_->largest_transfer_bytes, IoGrant::kLargestBytes),
                      .writable = !offer_->direct,
                      .in_memory = granted_in_memory_,
-                     .nothing_to_flush = granted_nothing_to_flush_,
+                     .nothing_to_flush = offer_->nothing_to_flush,
                      .direct = offer_->direct,
                      .is_disk = granted_disk_});
   pump_.post([this, grant] { path_->set_grant(grant); });

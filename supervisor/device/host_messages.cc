@@ -135,8 +135,12 @@ std::string_view HostMessages::take_grant(const control::IoGrant& grant) {
     return "an I/O grant with a number that can't be";
   if (grant.bytes() == 0 || grant.bytes() > kMostBytes || grant.first_byte() > kMostBytes - grant.bytes())
     return "an I/O grant beyond what a file can hold";
-  listener_.grant_offered(
-      {grant.number(), grant.first_byte(), grant.bytes(), grant.largest_transfer_bytes(), grant.direct()});
+  listener_.grant_offered({.number = grant.number(),
+                           .first_byte = grant.first_byte(),
+                           .bytes = grant.bytes(),
+                           .largest_transfer_bytes = grant.largest_transfer_bytes(),
+                           .direct = grant.direct(),
+                           .nothing_to_flush = grant.nothing_to_flush()});
   return {};
 }
 

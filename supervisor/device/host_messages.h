@@ -28,7 +28,8 @@ struct GrantOffer {
   std::uint64_t first_byte = 0;
   std::uint64_t bytes = 0;
   std::uint32_t largest_transfer_bytes = 0;
-  bool direct = false;  // past the page cache, and only reading
+  bool direct = false;            // past the page cache, and only reading
+  bool nothing_to_flush = false;  // for SYNCHRONIZE CACHE
 };
 
 class HostMessages {

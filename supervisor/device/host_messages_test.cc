@@ -82,10 +82,13 @@ TEST_F(HostMessagesTest, IoGrantsMustFitIntoAFile) {
   EXPECT_EQ(take(offer(1, 4096, 1 << 30)), "");
   Message last = offer(2, INT64_MAX - 512, 512);
   last.mutable_io_grant()->set_direct(true);
+  last.mutable_io_grant()->set_nothing_to_flush(true);
   EXPECT_EQ(take(last), "");
   ASSERT_EQ(offers.size(), 2u);
   EXPECT_FALSE(offers[0].direct);
   EXPECT_TRUE(offers[1].direct);
+  EXPECT_FALSE(offers[0].nothing_to_flush);
+  EXPECT_TRUE(offers[1].nothing_to_flush);
   EXPECT_EQ(offers[0].first_byte, 4096u);
   EXPECT_EQ(offers[1].number, 2u);
   EXPECT_THAT(take(offer(0, 0, 512)), HasSubstr("number"));

@@ -117,9 +117,10 @@ Result<> FileDevice::resize(ByteCount size) {
 // A tmpfs is a page cache, whatever was asked for. write_cache=off wants every write to be durable, which one
 // through the page cache is not.
 std::optional<IoGrant> FileDevice::io_grant() const {
-  const bool direct = direct_alignment_ != 0 && !lies_in_memory(backing_.fd.get());
+  const bool in_memory = lies_in_memory(backing_.fd.get());
+  const bool direct = direct_alignment_ != 0 && !in_memory;
   if (config_.read_only || (!config_.write_cache && !direct)) return std::nullopt;
-  return IoGrant{.first = {0}, .direct = direct};
+  return IoGrant{.first = {0}, .direct = direct, .nothing_to_flush = in_memory};
 }
 
 Result<> FileDevice::close() {

@@ -310,6 +310,15 @@ TEST(FileDevice, GrantsItsFileAsFarAsOthersMayUseIt) {
   EXPECT_EQ(granted("?direct=on&ro=on"), "nothing");
 }
 
+TEST(FileDevice, SaysWhereThereIsNothingToFlush) {
+  const ScratchFolder memory("/dev/shm"), disk;
+  const FileLun in_memory(memory.file("a.img", kMebibyte), kMebibyte),
+      on_disk(disk.file("a.img", kMebibyte) + "?direct=off", kMebibyte);
+  ASSERT_TRUE(in_memory.device && on_disk.device);
+  EXPECT_TRUE(in_memory.device->io_grant()->nothing_to_flush);
+  EXPECT_FALSE(on_disk.device->io_grant()->nothing_to_flush);
+}
+
 TEST(FileDevice, SaysHowTheFileIsServed) {
   const ScratchFolder folder;
   const std::string path = folder.file("a.img", kMebibyte);

@@ -143,7 +143,7 @@ DeviceReport busy_device(const std::string& hba, const std::string& name) {
   report.resets = 1;
   report.aborted_commands = 4;
   report.io_grants = "granted";
-  report.granted = {{"in vain", 2}, {"read", 11}, {"write", 12}};
+  report.granted = {{"flush", 3}, {"in vain", 2}, {"read", 11}, {"write", 12}};
   report.latency = {80, 120, 400, 900, 5000, 60, 300};
   report.latency_histograms = {{"all", {{79, 140}, {447, 10}}}, {"wait", {}}};
   report.handler_counters = {{"punched_bytes", 4096}};

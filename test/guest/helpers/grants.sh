@@ -16,9 +16,10 @@ goes_on() { # goes_on NAME KIND...: commands are done by grant, now
 
 # supervisor_dies NAME: by a signal, and the next one goes on with the host of NAME.
 supervisor_dies() {
-  local before
-  before=$(main_pid)
-  replaced() { [ "$(main_pid)" != "$1" ] && [ "$(main_pid)" != 0 ] && property_over "$2" Adoptions 0; }
+  local before adoptions host
+  before=$(main_pid) adoptions=$(property "$1" Adoptions) host=$(property "$1" HostPid)
+  replaced() { [ "$(main_pid)" != "$1" ] && [ "$(main_pid)" != 0 ] && property_over "$2" Adoptions "$3"; }
   kill -9 "$before"
-  wait_until 60 replaced "$before" "$1"
+  wait_until 60 replaced "$before" "$1" "$adoptions" || die "no supervisor goes on with $1"
+  expect_eq "$(property "$1" HostPid)" "$host" "the host of $1"
 }

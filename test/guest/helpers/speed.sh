@@ -3,7 +3,10 @@
 # (test/guest/combinations.sh). Sourced after lib.sh. `guest run --set`:
 #
 #   SPEED_SETTINGS="io_grants=off busy_poll_usec=200"   lines of tcmu.conf
-#   SPEED_BACKING=disk|cached|memory|mixed              a file past the page cache, through it, on a tmpfs; each in turn
+#   SPEED_BACKING=disk|cached|memory|mixed              a file past the page cache, through it, on a tmpfs of 700 MiB; each
+#                                                       in turn
+#
+# Not for scenarios that reach for their LUN's file, or need a larger one (all of the suite: conformance).
 
 speed_settings() { # before the supervisor starts
   local line
@@ -21,7 +24,7 @@ speed_backing() {
     memory)
       path=/ram/$1.raw
       mkdir -p /ram
-      mountpoint -q /ram || mount -t tmpfs -o size=700M none /ram
+      mountpoint -q /ram || mount -t tmpfs -o size=700M none /ram || die "no tmpfs for SPEED_BACKING=memory"
       ;;
     *) die "SPEED_BACKING=$kind is none of disk, cached, memory, mixed" ;;
   esac

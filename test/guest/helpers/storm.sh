@@ -78,7 +78,7 @@ checked_stop() { # checked_stop NAME: anything that is not as it should be fails
 loads_start() { # loads_start RATE [TCMU-STORM-OPTION...]: on all but the bystanders, so many operations a second each
   local lun
   checked_start storm "${STORM_LUNS[*]}" --rate "$1" --depth 8 --kib 256 --compare-and-write "${@:2}"
-  for lun in "${FIO_LUNS[@]}"; do load_start "$lun" "${DISK[$lun]}" --rate_iops="$1,$1"; done
+  for lun in "${FIO_LUNS[@]}"; do load_start "$lun" "${DISK[$lun]}" --rate_iops="$1,$1" --fsync=16; done
   for lun in "${FIO_LUNS[@]}"; do load_flows "$lun" "${DISK[$lun]}"; done
 }
 
@@ -189,7 +189,8 @@ storm_pass() {
   record "longest stall under tcmu-storm" "$(longest_of storm)" ms
   record "actions" "$(wc -l <"$FILES/actions.txt")" actions
   record "hosts' deaths" "$(deaths_by_kind | awk -F'\t' '{ n += $2 } END { print n + 0 }')" deaths
-  record "by grant since the supervisor's last start" "$(done_by_grant)" commands
+  DONE_BY_GRANT=$(done_by_grant)
+  record "by grant since the supervisor's last start" "$DONE_BY_GRANT" commands
   record "commands in flight at deaths" "$(deaths_by_kind | awk -F'\t' '{ n += $3 } END { print n + 0 }')" commands
   no_error_in_the_kernel_log
   ! journal_has 'is answered with HARDWARE ERROR' || die "an innocent command was taken for poison"

@@ -32,7 +32,7 @@ class State(NamedTuple):
     @staticmethod
     def now() -> "State":
         rows = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
-        return State(frozenset(row[1] for row in rows if row[0].startswith("/dev/")),
+        return State(frozenset(row[1] for row in rows if row[0].startswith("/dev/") or row[1] == "/ram"),
                      frozenset(place.name for place in SLICE.glob("*.service")))
 
     def as_json(self) -> dict[str, list[str]]:

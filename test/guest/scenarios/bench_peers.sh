@@ -10,7 +10,8 @@
 source /usr/lib/bulkhead-guest/lib.sh
 
 readonly ROUNDS=${BENCH_ROUNDS:-3} SECONDS_EACH=${BENCH_SECONDS:-4} LUNS=${BENCH_LUNS:-16}
-# Whom to measure; "bulkhead+KEY=VALUE" is Bulkhead with that line in tcmu.conf, "bulkhead?KEY=VALUE" with that in the config string.
+# Whom to measure; "bulkhead+KEY=VALUE" is Bulkhead with that line in tcmu.conf, "bulkhead?KEY=VALUE" with that in the config string;
+# both: first the one with "?".
 read -ra WHO_ALL <<<"${BENCH_WHO:-bulkhead bulkhead+io_grants=off tcmu-runner fileio ceiling}"
 readonly ONLY=${BENCH_WORK:-.} # a regular expression: which jobs
 readonly PLACE=${BENCH_PLACE:-memory} # of the files: or disk, an ext4 whose pages are dropped from memory before each job
@@ -60,11 +61,15 @@ run_fio() { # run_fio WHO WORK FIO-OPTION...
   [ "${#units[@]}" -eq 0 ] || note "$who" "$work" cpu_us_per_command "$(jq -n "($after - $before) / ($ios + 1)")"
 }
 
+forget_pages() { # what of the files is in memory, unless that is where they are
+  [ "$PLACE" = memory ] || { sync && echo 3 >/proc/sys/vm/drop_caches; }
+}
+
 one_lun() { # one_lun WHO DISK
   local work options
   while read -r work options; do
     [[ $work =~ $ONLY ]] || continue
-    [ "$PLACE" = memory ] || { sync && echo 3 >/proc/sys/vm/drop_caches; }
+    forget_pages
     # shellcheck disable=SC2086
     run_fio "$1" "$work" $options --name=x --filename="$2"
   done <<'JOBS'
@@ -115,6 +120,7 @@ many_luns() { # many_luns WHO: all at once, one command each
     create "$1" "m$i" 8M
     disks+=("--name=m$i" "--filename=$(loopback_lun "m$i")")
   done
+  forget_pages
   run_fio "$1" "4k-randread-$LUNS-luns" --rw=randread --bs=4k --iodepth=1 "${disks[@]}"
   read -ra units <<<"$(units_of "$1")"
   [ "${#units[@]}" -eq 0 ] || note "$1" "$LUNS luns" pss_kib "$(pss_kib "${units[@]}")"

@@ -23,20 +23,20 @@ memory=$(loopback_lun memory)
 cached=$(loopback_lun cached)
 expect_grant memory granted
 expect_grant cached granted
-load_start memory "$memory" --iodepth=4 --rate_iops=100,100
+load_start memory "$memory" --iodepth=4 --rate_iops=100,100 --fsync=8
 load_start cached "$cached" --iodepth=4 --rate_iops=100,100
-goes_on memory read write
+goes_on memory read write flush
 goes_on cached read
 
 say "== a host dies"
 kill -9 "$(property memory HostPid)" "$(property cached HostPid)"
 wait_until 60 property_over memory Restarts 0
-goes_on memory read write
+goes_on memory read write flush
 goes_on cached read
 
 say "== the supervisor dies"
 supervisor_dies memory
-goes_on memory read write
+goes_on memory read write flush
 goes_on cached read
 
 say "== switched off, and on again"
@@ -47,7 +47,7 @@ answered=$(answered memory)
 wait_until 60 answered_over memory $((answered + 100))
 expect_eq "$(granted memory read)" "$still" "reads by grant while that is off"
 configure '[user_0/memory]' 'io_grants = on'
-goes_on memory read write
+goes_on memory read write flush
 
 say "== the administrator switches the write cache"
 expect_eq "$(set_attribute memory emulate_write_cache 1)" 0 "cache on"
