@@ -51,7 +51,11 @@ combine() { # combine NUMBER SETTINGS BACKING: prints what came of it, and fails
 }
 
 # Background jobs of a script don't hear Ctrl-C; the driver ends its machine when it is asked to.
-trap 'for job in $(jobs -p); do pkill -TERM -P "$job" || true; done' EXIT
+end_machines() {
+  local job
+  for job in $(jobs -p); do pkill -TERM -P "$job" || true; done
+}
+trap end_machines EXIT
 passed=0 failed=0 number=0
 reap() { # one of those that run
   local status=0
