@@ -23,9 +23,9 @@
 // IoGrant. The host stores it before it publishes the answer of the command that changed it. While a command
 // that may change the medium is with the host nothing is written by grant in its blocks, so no granted write
 // runs beside one of its own. What was written by grant RequestsHeader::granted_writes tells, for a host that
-// must know which flush is to report a loss. If that IoGrant says that there is nothing to flush, SYNCHRONIZE CACHE
-// may be answered without the host as well while writes are granted; so it grants none while it owes the report
-// of a loss. A host that knows of no grants leaves the word 0.
+// must know which flush is to report a loss. If that IoGrant says that there is nothing to flush, SYNCHRONIZE
+// CACHE may be answered without the host as well while writes are granted; so the host grants none while it
+// owes the report of a loss. A host that knows of no grants leaves the word 0.
 //
 // Trust: the supervisor takes one snapshot() of each entry the host wrote and judges the copy: slot below
 // `slots` and in flight, generation that of the slot, sense_bytes <= 96, reserved 0, data_bytes within the

@@ -60,7 +60,8 @@ TEST_F(GrantsTest, PastThePageCacheNothingIsToBeWritten) {
 }
 
 TEST_F(GrantsTest, TellsThatThereIsNothingToFlush) {
-  const auto offer = grants.offer(handler::IoGrant{.first = {0}, .nothing_to_flush = true}, {kMegabyte}, 4096);
+  const auto offer =
+      grants.offer(handler::IoGrant{.first = {0}, .nothing_to_flush = true}, {kMegabyte}, 4096);
   ASSERT_TRUE(offer);
   EXPECT_TRUE(offer->io_grant().nothing_to_flush());
 }

@@ -1,4 +1,5 @@
-// READ, WRITE and a flush of nothing without the host: between the kernel's data area and the file that the host has granted.
+// READ and WRITE without the host, between the kernel's data area and the file that the host has granted; and
+// flushes, where there is nothing to flush.
 //
 // Nothing here waits for storage. The page cache is asked with RWF_NOWAIT, and what it can't do at once is
 // the host's work, as without a grant: a page that is not there, a write that must allocate or that the file
@@ -40,9 +41,9 @@ struct GrantedFile {
   std::uint32_t block_bytes = 0;
   std::uint32_t largest_bytes = 0;  // of one command
   bool writable = false;
-  bool in_memory = false;         // never waits for storage, but knows no RWF_NOWAIT
+  bool in_memory = false;  // never waits for storage, but knows no RWF_NOWAIT
   bool nothing_to_flush = false;
-  bool direct = false;            // open for O_DIRECT, for reading alone
+  bool direct = false;   // open for O_DIRECT, for reading alone
   bool is_disk = false;  // a block device: it knows where its blocks are, and looks nothing up for a read
 };
 
