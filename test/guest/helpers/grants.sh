@@ -8,9 +8,11 @@ expect_grant() { wait_until 30 grant_begins "$1" "$2" || die "$1: $(property "$1
 
 goes_on() { # goes_on NAME KIND...: commands are done by grant, now
   local name=$1 kind
+  local -A enough=()
   shift
+  for kind; do enough[$kind]=$(($(granted "$name" "$kind") + 20)); done
   for kind; do
-    wait_until 60 granted_over "$name" "$kind" $(($(granted "$name" "$kind") + 20)) || die "no $kind of $name is done by grant"
+    wait_until 60 granted_over "$name" "$kind" "${enough[$kind]}" || die "no $kind of $name is done by grant"
   done
 }
 
