@@ -301,6 +301,7 @@ TEST_F(GrantedPathTest, TheHostCanCountTheWrites) {
 TEST_F(GrantedPathTest, GoesOnWithWhatHadNoRoom) {
   start_granting_host();
   std::vector<std::uint64_t> tickets;
+  tickets.reserve(8);
   for (int i = 0; i < 8; ++i)
     tickets.push_back(kernel.queue(cdb10(0x28, 0, 64), FakeKernel::Data::In, kBlocks * kBlock).value());
   EXPECT_TRUE(path.work());
