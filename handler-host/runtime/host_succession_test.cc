@@ -73,7 +73,7 @@ class Succession : public ::testing::Test {
     EXPECT_TRUE(entry && entry->scsi_status == kCheckCondition);
     return entry ? entry->sense[2] & 0x0f : -1;
   }
-  // Asks until it is: nothing tells the end of a background operation.
+  // Asks every 10 ms until it is: like any initiator, as nothing tells the end of a background operation.
   void wait_until_ready(HostProcess& host) {
     const auto deadline = std::chrono::steady_clock::now() + 30s;
     while (host.execute(test_unit_ready()) != kGood) {

@@ -18,7 +18,7 @@ usage: test/guest/combinations.sh --install DIR --out DIR [--backing disk|cached
   --out DIR       where results and logs go, a folder for each combination
   --backing B, --settings S   only these (default: all of them)
 
-Prints a line for each combination as it ends, $AT_ONCE machines at a time. An hour with all.
+Prints a line for each combination as it ends, $AT_ONCE machines at a time; two take 10 to 20 minutes.
 USAGE
 }
 
