@@ -16,17 +16,21 @@
 
 namespace bulkhead::supervisor::testing {
 
-// Block i is full of the byte i + 1.
+// Each block is full of one byte.
 class ImageFile {
  public:
   static constexpr std::uint32_t kBlock = 4096;
   static constexpr std::uint32_t kBlocks = 64;
+  [[nodiscard]] static constexpr std::uint8_t content_of(std::uint8_t block) {
+    return static_cast<std::uint8_t>(block + 1);
+  }
 
   ImageFile() {
     std::string path = ::testing::TempDir() + "/image-XXXXXX";
     const UniqueFd writer(::mkostemp(path.data(), O_CLOEXEC));
     std::vector<std::uint8_t> content(kBlocks * kBlock);
-    for (std::size_t i = 0; i < content.size(); ++i) content[i] = static_cast<std::uint8_t>(i / kBlock + 1);
+    for (std::size_t i = 0; i < content.size(); ++i)
+      content[i] = content_of(static_cast<std::uint8_t>(i / kBlock));
     EXPECT_EQ(::pwrite(writer.get(), content.data(), content.size(), 0),
               static_cast<ssize_t>(content.size()));
     // Written back: the kernel does not do without waiting what it would first have to write.
