@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -24,6 +25,16 @@ std::vector<UniqueFd> take_fds(msghdr& header) {
     }
   }
   return fds;
+}
+
+// A peer that ended with bytes of ours unread is told of once, by ECONNRESET; what it said before is still
+// there.
+ssize_t receive(const UniqueFd& socket, msghdr& header, int flags) {
+  bool reset = false;
+  ssize_t got = 0;
+  do got = ::recvmsg(socket.get(), &header, flags | MSG_DONTWAIT);
+  while (got < 0 && (errno == EINTR || (errno == ECONNRESET && !std::exchange(reset, true))));
+  return got;
 }
 
 }  // namespace
@@ -60,30 +71,26 @@ Result<> send_packet(const UniqueFd& socket, std::span<const std::byte> bytes, s
 }
 
 Result<std::optional<Packet>> receive_packet(const UniqueFd& socket) {
-  // One byte more than allowed, so that a packet of just the limit is told from a longer one.
-  std::string bytes(kMaxControlMessage + 1, '\0');
-  iovec part{bytes.data(), bytes.size()};
-  alignas(cmsghdr) FdBuffer buffer{};
+  // Most are short: room for the longest each time would have a host touch more memory than all else it does.
   msghdr header{};
+  const ssize_t length = receive(socket, header, MSG_PEEK | MSG_TRUNC);
+  if (length < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return std::nullopt;
+  if (length < 0) return fail_errno(errno, "receive a control message");
+  // No message of ours is empty, so this is the end of the connection (or a peer that breaks the rule).
+  if (length == 0) return fail(Cause::PeerBroken, 0, "the peer closed the control socket");
+  Packet packet{.bytes = std::string(std::min(static_cast<std::size_t>(length), kMaxControlMessage), '\0'),
+                .fds = {}};
+  iovec part{packet.bytes.data(), packet.bytes.size()};
+  alignas(cmsghdr) FdBuffer buffer{};
+  header = {};
   header.msg_iov = &part;
   header.msg_iovlen = 1;
   header.msg_control = buffer.data();
   header.msg_controllen = buffer.size();
-  ssize_t got = 0;
-  // ECONNRESET is told once, by a peer that ended with bytes of ours unread; what it said before is still
-  // there.
-  bool reset = false;
-  do got = ::recvmsg(socket.get(), &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-  while (got < 0 && (errno == EINTR || (errno == ECONNRESET && !std::exchange(reset, true))));
-  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return std::nullopt;
-  if (got < 0) return fail_errno(errno, "receive a control message");
-  Packet packet{.bytes = {}, .fds = take_fds(header)};
-  // No message of ours is empty, so this is the end of the connection (or a peer that breaks the rule).
-  if (got == 0) return fail(Cause::PeerBroken, 0, "the peer closed the control socket");
+  if (receive(socket, header, MSG_CMSG_CLOEXEC) < 0) return fail_errno(errno, "receive a control message");
+  packet.fds = take_fds(header);
   if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
     return fail(Cause::PeerBroken, EMSGSIZE, "control message or its descriptors exceed the limit");
-  bytes.resize(static_cast<std::size_t>(got));
-  packet.bytes = std::move(bytes);
   return packet;
 }
 

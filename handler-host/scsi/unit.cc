@@ -64,7 +64,6 @@ Unit::Unit(handler::Device& device, handler::Services& services, IdentitySource&
       tasks_(std::make_unique<Task[]>(parameters_.max_commands)) {
   BULKHEAD_CHECK(std::has_single_bit(parameters_.block_bytes) && parameters_.block_bytes >= 512);
   BULKHEAD_CHECK(scratch_ != nullptr && copy_buffer_ != nullptr);
-  std::fill_n(scratch_.get(), scratch_bytes_, std::byte{0});
   for (std::uint32_t i = parameters_.max_commands; i-- > 0;) {
     tasks_[i].bind(*this);
     give_back(tasks_[i]);
