@@ -18,6 +18,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <functional>
 #include <string>
@@ -155,11 +156,14 @@ TEST(SyscallFilter, LetsManifestsAskForMore) {
 }
 
 TEST(SyscallFilter, EndsCodeOfAnotherArchitecture) {
-  EXPECT_EQ(filtered([]() -> std::string {
-              asm volatile("int $0x80" : : "a"(20) : "memory");
-              return "went on";
-            }),
-            "killed by SIGSYS");
+  const auto calls = []() -> std::string {
+    ::signal(SIGSEGV, SIG_DFL);  // not a sanitizer's
+    asm volatile("int $0x80" : : "a"(20) : "memory");
+    return "went on";
+  };
+  if (in_child(calls) == "killed by SIGSEGV")
+    GTEST_SKIP() << "this kernel, or virtual machine, takes no system calls of 32-bit programs";
+  EXPECT_EQ(filtered(calls), "killed by SIGSYS");
 }
 
 // The whole start of a host is tried in test/adoption and in the guest; this tells which of its steps fails.
