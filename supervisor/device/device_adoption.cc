@@ -163,10 +163,7 @@ awaitable<Result<>> Device::adopt(KeptLun kept) {
   path_->set_wait_limits(WaitLimits::of(kernel_->facts.command_timeout_s));
   co_await adopt_host(std::move(kept), (*record)->question_id());
   Result<> added;
-  auto add = [this, &added] {
-    path_->set_held(held_);
-    added = pump_.add(*this);
-  };
+  auto add = [this, &added] { added = pump_.add(*this); };
   co_await pump_do(std::move(add));
   if (!added) co_return added;
   path_on_pump_ = true;
@@ -195,7 +192,7 @@ awaitable<void> Device::adopt_host(KeptLun kept, std::uint64_t question_id) {
   if (whole) {
     HostDescriptors descriptors{kept.take(KeptKind::Pidfd), kept.take(KeptKind::Control),
                                 kept.take(KeptKind::Stderr)};
-    adopted_host_ = true;
+    adopted_host_ = channel != nullptr;
     const auto sound = check_walls(descriptors.pidfd, told_walls_);
     auto process = HostProcess::adopt(std::move(descriptors));
     if (process) {

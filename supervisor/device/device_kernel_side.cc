@@ -57,6 +57,9 @@ void Device::make_path(const CommandRing& ring) {
   stats_ = stats_in(journal_, *stats_);
   DataPath::Events& events = *this;
   path_ = std::make_unique<DataPath>(ring, journal_, stats_, events, std::move(kick));
+  // Before its first turn, in which it gives out what waits.
+  path_->set_held(held_);
+  path_->set_rate_limits(rate_limits());
 }
 
 // True: commands are left in the ring that nobody has answered.

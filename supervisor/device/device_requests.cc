@@ -216,7 +216,10 @@ void Device::host_facts(const HostFacts& facts) {
   const bool report = facts.read_only != facts_.read_only || facts.write_cache != facts_.write_cache ||
                       facts.size_bytes != facts_.size_bytes;
   facts_ = facts;
-  if (state_ == DeviceState::Serving || state_ == DeviceState::Held) write_cache_off_ = !facts.write_cache;
+  // A fresh host begins with its cache on. What one that has served tells now may have been on its way when
+  // the last supervisor ended.
+  if (adopted_host_ || state_ == DeviceState::Serving || state_ == DeviceState::Held)
+    write_cache_off_ = !facts.write_cache;
   // From the first moment on: a host that has just opened may end soon what it was told to go on with.
   unit_state_ = facts.unit_state;
   if (report)

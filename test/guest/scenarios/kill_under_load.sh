@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # The promise: a host killed under load, again and again, costs its own LUN a stall and no error, and the other LUN
-# nothing. Both LUNs are under verified O_DIRECT load; the victim's host is killed by SIGKILL six times.
+# nothing. Both LUNs are under verified O_DIRECT load; the victim's host is killed by SIGKILL six times. Afterwards the
+# supervisor is, while the victim is held.
 # run: by-name
 # timeout: 600
 source /usr/lib/bulkhead-guest/lib.sh
-source /usr/lib/bulkhead-guest/helpers/bus.sh
+source /usr/lib/bulkhead-guest/helpers/devices.sh
+source /usr/lib/bulkhead-guest/helpers/grants.sh
 source /usr/lib/bulkhead-guest/helpers/load.sh
 
 KILLS=6
@@ -51,6 +53,21 @@ record "victim replayed" "$(property victim Replayed)" commands
 journal_has "handler-host killed by SIGKILL; [0-9]+ commands wait" || die "the deaths are not in the journal"
 ! journalctl -q -k --no-pager --after-cursor="$JOURNAL_CURSOR" | grep -E "I/O error|Sense Key" >&2 ||
   die "the kernel saw an I/O error"
+# An operator holds a LUN while its file is copied, say: the next supervisor must not give out what waits.
+say "== a LUN that is held when the supervisor dies"
+content() { sha256sum </scratch/victim.raw; }
+tcmuctl hold victim
+before=$(content)
+dd if=/dev/urandom of="$victim" bs=4k count=1 oflag=direct status=none &
+writer=$!
+wait_until 30 property_over victim InFlight 0
+supervisor_dies victim
+wait_state victim held
+expect_eq "$(content)" "$before" "what is in the file of a LUN that is held"
+tcmuctl resume victim
+wait "$writer" || die "the write that waited failed"
+[ "$(content)" != "$before" ] || die "the write that waited is not in the file"
+
 delete_lun victim
 delete_lun bystander
 stop_supervisor
