@@ -59,9 +59,9 @@ bool DataPath::work() {
   const bool more_commands = consume();
   const std::uint32_t before = table_.size();
   const bool more_to_submit = submit_waiting();
+  if (limits_.refuse && !channel_) end_waits();
   // What was answered there has left room for commands that are still in the ring.
   const bool room_again = no_room_ns_ != 0 && table_.size() < before;
-  if (limits_.refuse && !channel_) end_waits();
   flush();
   show_load();
   if (table_.size() != 0 && !std::exchange(watched_, true)) events_.busy();

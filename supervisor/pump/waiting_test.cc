@@ -128,6 +128,15 @@ TEST_F(WaitingTest, HeldCommandsGetBusyInTimeWhileTheHostsGoOn) {
   EXPECT_EQ(kernel.finished(with_host)->status, 0);
 }
 
+// Nothing else would give the path another turn.
+TEST_F(WaitingTest, RefusedCommandsThatHaveNoRoomTogetherAreAnsweredAtOnceToo) {
+  path.set_wait_limits(kRefused);
+  std::vector<std::uint64_t> tickets;
+  for (std::uint32_t i = 0; i < 2 * kSize.slots; ++i) tickets.push_back(write());
+  turn();
+  for (const auto ticket : tickets) EXPECT_TRUE(kernel.finished(ticket));
+}
+
 TEST_F(WaitingTest, RefusedCommandsAreNotReadyAtOnceAndUntilAHostIsThere) {
   const auto waited = write();
   turn();
