@@ -78,7 +78,8 @@ class LossesTest : public ::testing::Test {
   Losses losses;
 };
 
-TEST_F(LossesTest, WithNothingWrittenNothingIsLost) {
+TEST_F(LossesTest, WithNothingWrittenSinceAFlushNothingIsLost) {
+  losses.flush_succeeded(losses.answered());
   losses.happened(IoStatus::WriteError);
   EXPECT_FALSE(losses.untold());
   write();

@@ -25,7 +25,7 @@ namespace bulkhead::handler {
 
 class Losses {
  public:
-  // A write (zeroing, discard) that need not be durable. Numbered, from 1.
+  // A write (zeroing, discard) that need not be durable. Numbered.
   [[nodiscard]] std::uint64_t write_begins() { return ++begun_; }
   void write_ended(std::uint64_t number) {
     ++ended_;
@@ -56,8 +56,10 @@ class Losses {
   [[nodiscard]] IoStatus how() const { return how_; }
 
  private:
-  std::uint64_t begun_ = 0;
-  std::uint64_t ended_ = 0;
+  // The first stands for all that earlier processes of this LUN have written: the kernel may still have to
+  // write it back, or have failed to.
+  std::uint64_t begun_ = 1;
+  std::uint64_t ended_ = 1;
   std::uint64_t flushed_ = 0;  // the first so many of those that ended are durable
   bool untold_ = false;
   IoStatus how_ = IoStatus::WriteError;
