@@ -10,7 +10,7 @@
 
 namespace bulkhead::host {
 
-Result<bool> Commands::start_all(scsi::LogicalUnit& unit) {
+Result<bool> Commands::start_all(scsi::LogicalUnit& unit, const Listed& aborted) {
   bool any = false;
   // Bounded: what is submitted meanwhile waits until completions have been published.
   for (std::uint32_t i = 0; i < channel_.slots(); ++i) {
@@ -18,13 +18,13 @@ Result<bool> Commands::start_all(scsi::LogicalUnit& unit) {
     if (!submission) return std::unexpected(std::move(submission.error()));
     if (!*submission) break;
     any = true;
-    if (auto started = start(**submission, unit); !started)
+    if (auto started = start(**submission, unit, aborted); !started)
       return std::unexpected(std::move(started.error()));
   }
   return any;
 }
 
-Result<> Commands::start(const Submission& submission, scsi::LogicalUnit& unit) {
+Result<> Commands::start(const Submission& submission, scsi::LogicalUnit& unit, const Listed& aborted) {
   const channel::Slot& request = submission.request;
   Running& command = table_[submission.slot.value];
   if (command.busy)
@@ -43,6 +43,7 @@ Result<> Commands::start(const Submission& submission, scsi::LogicalUnit& unit) 
   command.data = submission.data;
   command.direction = request.direction;
   command.replays = request.replays;
+  command.aborted = aborted && aborted(command.slot, command.generation);
   ++under_way_;
   BULKHEAD_PROBE3(command_started, command.slot, command.generation, command.cdb_copy[0]);
   unit.execute(command);

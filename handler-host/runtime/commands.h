@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -20,9 +21,13 @@ class Commands {
   Commands(const Commands&) = delete;
   Commands& operator=(const Commands&) = delete;
 
+  // Is the command in this slot in this generation of it one of those?
+  using Listed = std::function<bool(std::uint32_t slot, std::uint32_t generation)>;
+
   // Takes everything that waits in the channel and starts it. Returns whether there was anything.
+  // `aborted`: those that the kernel has aborted meanwhile; empty: none.
   // PeerBroken: a submission makes no sense.
-  [[nodiscard]] Result<bool> start_all(scsi::LogicalUnit& unit);
+  [[nodiscard]] Result<bool> start_all(scsi::LogicalUnit& unit, const Listed& aborted = {});
   [[nodiscard]] std::size_t under_way() const { return under_way_; }
 
   // The command that is under way in this slot in this generation of it.
@@ -45,7 +50,7 @@ class Commands {
     std::array<std::uint8_t, channel::kCdbBytes> cdb_copy{};
   };
 
-  [[nodiscard]] Result<> start(const Submission& submission, scsi::LogicalUnit& unit);
+  [[nodiscard]] Result<> start(const Submission& submission, scsi::LogicalUnit& unit, const Listed& aborted);
   void answer(Running& command, const scsi::Reply& reply) noexcept;
 
   HostChannel& channel_;

@@ -170,7 +170,12 @@ void Server::set_write_cache(const control::SetWriteCache& request) {
 
 void Server::manage_tasks(const control::TaskManagement& request) {
   // The control socket may be faster than the channel: what is listed has been submitted before.
-  if (auto started = commands_.start_all(parts_.unit); !started) end_broken(started.error());
+  const auto listed = [&request](std::uint32_t slot, std::uint32_t generation) {
+    return std::ranges::any_of(request.listed(), [&](const auto& one) {
+      return one.slot() == slot && one.generation() == generation;
+    });
+  };
+  if (auto started = commands_.start_all(parts_.unit, listed); !started) end_broken(started.error());
   parts_.journal.log(handler::LogLevel::Warning, host::manage_tasks(request, commands_, parts_.unit));
 }
 

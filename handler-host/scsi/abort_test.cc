@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "handler-host/scsi/testing/mode_lists.h"
 #include "handler-host/scsi/testing/test_lun.h"
 
 namespace bulkhead::scsi {
@@ -111,6 +112,18 @@ TEST(Abort, AsManyCommandsAsEverFitAfterAborts) {
     lun.device.finish_all();
     EXPECT_THAT(holder.reply(), IsGood());
   }
+}
+
+TEST(Abort, AModeSelectThatWaitsForWritesHasChangedNothing) {
+  TestLun lun;
+  lun.device.hold(true);
+  lun.start(write10(Lba{0}, BlockCount{1}), lun.block_of(1));
+  const Bytes list = caching_list(false);
+  TestCommand& select = lun.start(select6(list.size()), list);
+  EXPECT_TRUE(lun.unit.abort(select));
+  EXPECT_THAT(select.reply(), IsTaskAborted());
+  lun.device.finish_all();
+  EXPECT_TRUE(lun.unit.write_cache()) << "what it holds was not flushed";
 }
 
 TEST(Abort, AReadIsTheHandlersFromTheStart) {

@@ -35,6 +35,7 @@ class Command {
   std::span<std::byte> data;          // as long as the initiator's side expects to move, either way
   channel::Direction direction = channel::Direction::None;
   std::uint32_t replays = 0;  // above 0: it may have been executed before, wholly or in part
+  bool aborted = false;       // the kernel drops its answer: nobody is told anything by it
 
   // Called exactly once; the command must not be touched afterwards. The callee must not call the logical
   // unit from here: what waited for this command is only started after it returns.

@@ -78,6 +78,32 @@ TEST(LostWrites, ToldToTheAdministratorAreToldToTheNextFlush) {
   EXPECT_THAT(lun.run(synchronize_cache()), IsGood());
 }
 
+// The kernel drops the answers of commands that it has aborted.
+TEST(LostWrites, ToldToAnAbortedFlushAreToldToTheNextFlush) {
+  TestLun lun;
+  lun.device.hold(true);
+  lun.device.fail(OpKind::Flush, IoStatus::WriteError);
+  TestCommand& flush = lun.start(synchronize_cache());
+  EXPECT_FALSE(lun.unit.abort(flush)) << "the handler has it";
+  lun.device.finish_all();
+  EXPECT_THAT(flush.reply(), tells_of_loss());
+  EXPECT_FALSE(lun.unit.answers_are_out());
+  lun.device.hold(false);
+  lun.device.fail(OpKind::Flush, IoStatus::Ok);
+  EXPECT_THAT(lun.run(synchronize_cache()), tells_of_loss());
+  EXPECT_THAT(lun.run(synchronize_cache()), IsGood());
+}
+
+TEST(LostWrites, AreNotToldToAFlushThatWasAbortedBeforeItBegan) {
+  TestLun lun;
+  lun.unit.writes_lost();
+  TestCommand aborted(synchronize_cache(), {});
+  aborted.aborted = true;
+  lun.unit.execute(aborted);
+  ASSERT_TRUE(aborted.answered());
+  EXPECT_THAT(lun.run(synchronize_cache()), tells_of_loss());
+}
+
 TEST(LostWrites, OfACloseThatFailedAreToldByTheNextHost) {
   TestLun lun, next;
   lun.unit.writes_lost();

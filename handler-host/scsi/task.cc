@@ -18,6 +18,7 @@ void Task::start(Command& command) {
   cdb_ = Cdb(command.cdb.first(std::min<std::size_t>(command.cdb.size(), command.cdb_bytes)));
   row_ = nullptr;
   progress = {};
+  undo = nullptr;
   driving_ = true;
   settle(dispatch());
 }
@@ -115,9 +116,10 @@ Flow Task::flush(Step next) {
 }
 
 // SYNCHRONIZE CACHE, and START STOP UNIT, which is only here to flush. An initiator that asks for something
-// else takes the error for that thing's.
+// else takes the error for that thing's, and one whose command was aborted sees none.
 bool Task::asks_whether_safe() const {
   constexpr std::uint8_t kStartStopUnit = 0x1b;
+  if (command_->aborted) return false;
   return kOpcodeFacts[row_->opcode].kind == CommandKind::Flush || row_->opcode == kStartStopUnit;
 }
 
@@ -238,7 +240,11 @@ bool Task::abort() {
   BULKHEAD_CHECK(!driving_);
   const bool waits =
       blocks_section_.waiting() || atomic_section_.waiting() || borrowed_section_.waiting() || job_awaited_;
-  if (!waits && !identity_awaited_) return false;
+  if (!waits && !identity_awaited_) {
+    command_->aborted = true;
+    return false;
+  }
+  if (undo != nullptr) undo(*this);
   pending_ = false;
   step_ = nullptr;
   // SBC-4: aborting the command does not stop the operation. It has all it needs.

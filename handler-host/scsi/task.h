@@ -102,6 +102,8 @@ class Task final : public handler::Io, public RangeLock::Waiter {
     handler::Provisioning provisioning = handler::Provisioning::Mapped;
   };
   Progress progress;
+  // What such a command has changed already is taken back by this, should it be aborted while it waits.
+  void (*undo)(Task& task) = nullptr;
 
   // For Unit, RangeLock and the handler.
   void bind(Unit& unit) { unit_ = &unit; }

@@ -153,11 +153,15 @@ std::uint32_t wanted_by(const ModeChanges& changes) {
 }
 
 // progress: `index` what was before, `bytes` what of it this command has set.
+void take_back(Task& task) {
+  const auto [before, named] = std::pair(task.progress.index, task.progress.bytes);
+  set(task.unit(), (settings(task.unit()) & ~named) | (before & named));
+}
+
 Flow flushed(Task& task, IoStatus status) {
   if (status == IoStatus::Ok) return task.good();
   // The command failed, so it changed nothing.
-  const auto [before, named] = std::pair(task.progress.index, task.progress.bytes);
-  set(task.unit(), (settings(task.unit()) & ~named) | (before & named));
+  take_back(task);
   return task.fail(status);
 }
 
@@ -177,6 +181,7 @@ Flow apply(Task& task, const ModeChanges& changes) {
   const bool uncached = changes.write_cache == false && unit.geometry().write_cache;
   const bool protect = changes.software_write_protect == true;
   if (!uncached && !protect) return task.good();
+  task.undo = take_back;
   return task.lock({0, unit.capacity().value}, all_blocks_locked);
 }
 
