@@ -18,6 +18,9 @@ void CacheSwitch::off(std::move_only_function<void(Result<>)> done) {
 }
 
 void CacheSwitch::granted() noexcept {
+  // A MODE SELECT that came to nothing may have switched it on again meanwhile.
+  was_on_ = was_on_ || unit_.write_cache();
+  unit_.set_write_cache(false);
   unit_.device().flush(*this);
 }
 

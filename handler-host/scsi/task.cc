@@ -30,7 +30,7 @@ Flow Task::dispatch() {
   const Lookup found = look_up(unit_->type().opcodes, cdb_, can);
   if (found.row == nullptr || found.row->special.attention == Attention::GoesFirst) {
     if (const auto attention = unit_->unit_attention()) {
-      unit_->clear_unit_attention();
+      if (!command_->aborted) unit_->clear_unit_attention();
       return fail(*attention);
     }
   }
@@ -39,9 +39,15 @@ Flow Task::dispatch() {
   if (const auto unfit = unit_->medium_job().refusal(*row_)) return fail(*unfit);
   if (const auto wrong = reserved_bit_set(*row_, cdb_, can))
     return fail(invalid_cdb(wrong->byte, wrong->bit));
-  if (row_->access == Access::Writes && unit_->write_protected())
-    return fail(Sense{SenseKey::DataProtect, asc::kWriteProtected});
+  if (const auto refused = refusal()) return fail(*refused);
   return row_->execute(*this);
+}
+
+std::optional<Sense> Task::refusal() const {
+  if (const auto unfit = unit_->medium_job().refusal(*row_)) return unfit;
+  if (row_->access == Access::Writes && unit_->write_protected())
+    return Sense{SenseKey::DataProtect, asc::kWriteProtected};
+  return std::nullopt;
 }
 
 void Task::done(IoStatus status) noexcept {

@@ -102,6 +102,9 @@ class Task final : public handler::Io, public RangeLock::Waiter {
     handler::Provisioning provisioning = handler::Provisioning::Mapped;
   };
   Progress progress;
+  // Why the medium can't be used so now. Asked again by whoever has waited since it began for anything but
+  // the lock of its blocks.
+  [[nodiscard]] std::optional<Sense> refusal() const;
   // What such a command has changed already is taken back by this, should it be aborted while it waits.
   void (*undo)(Task& task) = nullptr;
 

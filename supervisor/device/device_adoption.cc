@@ -141,12 +141,18 @@ void Device::restore(const DeviceRecord& record) {
 
 // Errors: nothing can be made of what was kept. It is taken over like one that somebody else has served.
 awaitable<Result<>> Device::adopt(KeptLun kept) {
+  if (kept.has(KeptKind::Witness)) {
+    witness_ = context_.files.closed_here(kept.take(KeptKind::Witness));
+    files_.claim(handler_config(), *witness_);
+  }
   if (!kept.has(KeptKind::Journal) || !kept.has(KeptKind::Uio))
     co_return fail(Cause::NotFound, ENOENT, "its journal or its uio device was not kept");
   auto journal = Journal::adopt(kept.take(KeptKind::Journal));
   if (!journal) co_return std::unexpected(std::move(journal.error()));
   auto record = record_in(**journal, key_);
   if (!record) co_return std::unexpected(std::move(record.error()));
+  // Also for a ring that can't be gone on with: what operators and initiators have set holds.
+  restore(**record);
   auto job = [root = context_.root, uio = uio_, fd = kept.take(KeptKind::Uio)]() mutable {
     return adopt_kernel_device(root, uio, std::move(fd));
   };
@@ -157,8 +163,8 @@ awaitable<Result<>> Device::adopt(KeptLun kept) {
   if (!ring) co_return std::unexpected(std::move(ring.error()));
   kernel_ = std::move(*opened);
   journal_ = std::move(*journal);
-  restore(**record);
   make_path(*ring);
+  expired_told_ = stats_->expired.get();
   // What is too old to be run must not be given to anybody. Nobody else looks at the path yet.
   path_->set_wait_limits(WaitLimits::of(kernel_->facts.command_timeout_s));
   co_await adopt_host(std::move(kept), (*record)->question_id());
@@ -173,10 +179,6 @@ awaitable<Result<>> Device::adopt(KeptLun kept) {
 
 // The channel first, whatever became of the process: its last answers count.
 awaitable<void> Device::adopt_host(KeptLun kept, std::uint64_t question_id) {
-  if (kept.has(KeptKind::Witness)) {
-    witness_ = context_.files.closed_here(kept.take(KeptKind::Witness));
-    files_.claim(handler_config(), *witness_);
-  }
   std::unique_ptr<Channel> channel;
   const bool attached = journal_->cursors().host_link == HostLink::Attached;
   const bool whole = complete(kept);
@@ -213,8 +215,13 @@ awaitable<void> Device::adopt_host(KeptLun kept, std::uint64_t question_id) {
   };
   co_await pump_do(std::move(work));
   if (!watched && host_) host_->kill(watched.error().what);
-  // Nobody will tell of its end.
-  if (!host_) co_await take_channel_away();
+  // Nobody will tell of its end. Asked first: aborted commands are answered with the channel's end.
+  if (!host_) {
+    ask_witness();
+    co_await take_channel_away();
+  }
+  // Else the next host's would be kept beside them.
+  if (!attached_) co_await keeper_.drop_host();
 }
 
 // What it told the dead supervisor may not have been written down.

@@ -83,6 +83,9 @@ awaitable<bool> Device::close_kernel_side() {
 // At a stop: commands in flight are finished, later ones get BUSY instead of waiting for a daemon that is not
 // there.
 awaitable<void> Device::settle_for_stop() {
+  // For a successor, should we be killed before the end.
+  blocked_ = true;
+  save_record();
   auto job = [root = context_.root, name = uio_.name] {
     return Backstore(root, name).set_blocked(Blocked::Yes);
   };

@@ -31,14 +31,16 @@ struct KeptLuns {
   std::vector<std::string> unknown;       // names nobody will ask for, to be dropped
 };
 
-// Of two of one name, which a supervisor that died between drop() and keep() never leaves, the last counts.
+// Of two of one name the first counts: systemd hands out first what it was given last
+// (service_add_fd_store()).
 [[nodiscard]] inline KeptLuns group_by_lun(std::vector<KeptFd> kept) {
   KeptLuns found;
   for (KeptFd& one : kept) {
-    if (const auto name = parse_kept_name(one.name))
-      found.luns[name->lun].fd(name->kind) = std::move(one.fd);
-    else
+    const auto name = parse_kept_name(one.name);
+    if (!name)
       found.unknown.push_back(std::move(one.name));
+    else if (UniqueFd& fd = found.luns[name->lun].fd(name->kind); !fd)
+      fd = std::move(one.fd);
   }
   return found;
 }

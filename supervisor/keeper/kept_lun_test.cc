@@ -26,6 +26,14 @@ TEST(KeptLun, DescriptorsAreFoundByLunAndKind) {
   EXPECT_EQ(found.unknown, (std::vector<std::string>{"lun7.of-a-newer-build", "stored"}));
 }
 
+TEST(KeptLun, OfTwoOfOneNameTheFirstCounts) {
+  std::vector<KeptFd> kept;
+  const int younger = (kept.emplace_back("lun7.pidfd", any()), kept.back().fd.get());
+  kept.emplace_back("lun7.pidfd", any());
+  KeptLuns found = group_by_lun(std::move(kept));
+  EXPECT_EQ(found.luns[7].fd(KeptKind::Pidfd).get(), younger);
+}
+
 TEST(KeptLun, WhatIsTakenIsGone) {
   KeptLun lun;
   lun.fd(KeptKind::Uio) = any();

@@ -256,8 +256,14 @@ Flow locked(Task& task, IoStatus) {
   return task.hold_off_atomic_writes({0, task.unit().capacity().value}, no_atomic_write);
 }
 
+void forget_result(Task& task) {
+  task.unit().copy_results().drop(task.progress.bytes);
+}
+
 Flow identified(Task& task, IoStatus status) {
   if (status != IoStatus::Ok) return task.fail(status);
+  // Again: that took its time.
+  if (const auto refusal = task.refusal()) return task.fail(*refusal);
   Unit& unit = task.unit();
   const CopyList copy = check(task).list;
   const Plan planned = plan(task, copy);
@@ -269,6 +275,7 @@ Flow identified(Task& task, IoStatus status) {
     if (!result) return task.busy();
     task.progress.bytes = *result;
   }
+  task.undo = forget_result;
   if (planned.refusal) return over(task, planned.refusal);
   return task.lock(planned.destinations, locked);
 }

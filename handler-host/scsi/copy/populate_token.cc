@@ -85,13 +85,20 @@ Flow locked(Task& task, IoStatus) {
   return task.good();
 }
 
+void forget_result(Task& task) {
+  task.unit().copy_results().drop(task.progress.bytes);
+}
+
 Flow identified(Task& task, IoStatus status) {
   if (status != IoStatus::Ok) return task.fail(status);
+  // Again: that took its time.
+  if (const auto refusal = task.refusal()) return task.fail(*refusal);
   Unit& unit = task.unit();
   const auto action = static_cast<std::uint8_t>(task.row().service_action);
   const auto result = unit.copy_results().begin(task.cdb().u32<6>(), action, unit.now());
   if (!result) return task.busy();
   task.progress.bytes = *result;
+  task.undo = forget_result;
   const auto list = parameter_list(task);
   return task.lock(check_ranges(unit, list, check_populate_token(list).ranges).hull, locked);
 }

@@ -154,6 +154,18 @@ TEST(CopyStatus, ThereIsRoomForAsManyCopiesUnderWayAsWasTold) {
   EXPECT_THAT(unnamed.reply(), IsGood());
 }
 
+TEST(CopyStatus, CopiesThatWereAbortedWhileTheyWaitedLeaveTheirRoom) {
+  TestLun lun;
+  lun.device.hold(true);
+  const TestCommand& first = start_copy(lun, {.id = 200, .segments = {segment(Lba{0}, Lba{8}, 1)}});
+  for (std::uint32_t id = 0; id < 2 * CopyResults::kCapacity; ++id)
+    EXPECT_TRUE(lun.unit.abort(start_copy(lun, {.id = id, .segments = {segment(Lba{0}, Lba{8}, 1)}})));
+  lun.device.finish_all();
+  EXPECT_THAT(first.reply(), IsGood());
+  lun.device.hold(false);
+  EXPECT_THAT(copy_now(lun, {.segments = {segment(Lba{0}, Lba{8}, 1)}}), IsGood());
+}
+
 // Descriptors of VPD 8Fh by type.
 std::map<std::uint64_t, Bytes> third_party_descriptors(TestLun& lun) {
   const Bytes page = lun.get(vpd(0x8f)).data;

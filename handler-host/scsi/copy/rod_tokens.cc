@@ -16,6 +16,7 @@ RodTokens::State RodTokens::state_of(const Entry& entry, Time now) {
 void RodTokens::forget(Entry& entry) {
   if (entry.known && !entry.revoked) --valid_;
   entry.known = false;
+  entry.revoked = true;  // nobody watches its blocks any more, for whoever uses it still
 }
 
 bool RodTokens::add(const RodToken& token, std::span<const BlockRange> blocks,

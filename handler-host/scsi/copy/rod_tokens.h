@@ -67,7 +67,7 @@ class RodTokens {
   void changed(const BlockRange& blocks) {
     if (valid_ != 0) revoke(blocks);
   }
-  void revoke_all() { revoke(BlockRange{0, ~std::uint64_t{0}}); }
+  void revoke_all() { changed(BlockRange{0, ~std::uint64_t{0}}); }
 
   // There is none that a change could revoke.
   [[nodiscard]] bool none() const { return valid_ == 0; }

@@ -53,6 +53,18 @@ TEST(RodTokens, AreRevokedOneByOne) {
   EXPECT_EQ(tokens.find(token(2), kStart).state, State::Revoked);
 }
 
+TEST(RodTokens, OneThatIsDeletedIsRevokedForItsOtherUsers) {
+  RodTokens tokens;
+  const BlockRange blocks[] = {{0, 10}};
+  EXPECT_TRUE(tokens.add(token(1), blocks, 60s, kStart));
+  const auto place = tokens.find(token(1), kStart).place;
+  tokens.use(place);
+  tokens.use(place);
+  tokens.release(place, RodTokens::Afterwards::Delete, kStart);
+  EXPECT_TRUE(tokens.revoked(place)) << "nobody watches its blocks any more";
+  tokens.release(place, RodTokens::Afterwards::Keep, kStart);
+}
+
 TEST(RodTokens, ExpireWhenTheyWereNotUsedForTheirTimeout) {
   RodTokens tokens;
   const BlockRange blocks[] = {{0, 10}};

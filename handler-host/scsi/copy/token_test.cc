@@ -7,6 +7,7 @@
 #include <string>
 #include <thread>
 
+#include "handler-host/scsi/copy/copy_results.h"
 #include "handler-host/scsi/testing/copy_lists.h"
 #include "handler-host/scsi/testing/test_lun.h"
 
@@ -68,6 +69,24 @@ TEST(Offload, ATokenIsUsedFromAnOffsetAndMoreThanOnce) {
   EXPECT_EQ(lun.medium(Lba{20}, BlockCount{1}), lun.block_of(7));
   EXPECT_EQ(lun.medium(Lba{21}, BlockCount{1}), lun.block_of(0));
   EXPECT_EQ(lun.medium(Lba{30}, BlockCount{1}), lun.block_of(7));
+}
+
+TEST(Offload, CommandsThatWereAbortedWhileTheyWaitedLeaveTheirRoom) {
+  TestLun lun;
+  const Bytes token = token_for(lun, {{0, 8}});
+  const Bytes use = write_using_list(token, {{20, 8}}), make = populate_list({{20, 8}});
+  lun.device.hold(true);
+  const TestCommand& first = lun.start(token_cdb(kWriteUsing, 1, use.size()), use);
+  for (std::uint32_t id = 100; id < 100 + 2 * CopyResults::kCapacity; ++id) {
+    EXPECT_TRUE(lun.unit.abort(lun.start(token_cdb(kWriteUsing, id, use.size()), use)));
+    EXPECT_TRUE(lun.unit.abort(lun.start(token_cdb(kPopulate, id, make.size()), make)));
+  }
+  lun.device.finish_all();
+  EXPECT_THAT(first.reply(), IsGood());
+  lun.device.hold(false);
+  // Each takes the place of another in the end, so none is in use any more.
+  for (std::size_t i = 0; i <= RodTokens::kCapacity; ++i)
+    EXPECT_THAT(populate(lun, populate_list({{0, 8}})), IsGood());
 }
 
 TEST(PopulateToken, MakesATokenOfTheStandardsForm) {

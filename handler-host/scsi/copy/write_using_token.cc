@@ -195,6 +195,12 @@ std::optional<Sense> refuse_use(Task& task, std::uint32_t place, const WriteUsin
   return std::nullopt;
 }
 
+void give_back(Task& task) {
+  task.unit().copy_results().drop(task.progress.bytes);
+  if (has_token(task))
+    task.unit().rod_tokens().release(task.progress.index, RodTokens::Afterwards::Keep, task.unit().now());
+}
+
 }  // namespace
 
 Flow write_using_token(Task& task) {
@@ -217,6 +223,7 @@ Flow write_using_token(Task& task) {
   task.progress.index = token.place;
   task.progress.left = unit.bytes_of(BlockCount{ranges.blocks});
   if (has_token(task)) unit.rod_tokens().use(token.place);
+  task.undo = give_back;
   return task.lock(ranges.hull, locked);
 }
 

@@ -74,7 +74,6 @@ void MediumJob::launch() {
   clearing_ = geometry.can_discard && geometry.discard_zeroes ? Clearing::Discard : Clearing::Zeroes;
   act_ = record_.passes_done < record_.plan.passes ? Act::Change : Act::LastFlush;
   at_ = record_.bytes_done;
-  filled_ = false;
   schedule();
 }
 
@@ -88,7 +87,8 @@ void MediumJob::step() {
   if (unit_.blocks().acquire(all_, {0, unit_.capacity().value}, *this)) granted();
 }
 
-// Of the blocks, then, the first time, of the scratch buffer, which is kept to the end.
+// Of the blocks, then of the scratch buffer. Both are let go after each piece: commands that have passed
+// their checks before may wait for either.
 void MediumJob::granted() noexcept {
   if (scratch_.idle() && !unit_.scratch_lock().acquire(scratch_, {0, 1}, *this)) return;
   start_act();
@@ -117,6 +117,7 @@ std::uint64_t MediumJob::window_end() const {
 
 void MediumJob::change() {
   handler::Device& device = unit_.device();
+  unit_.rod_tokens().revoke_all();  // one may have been made between two pieces
   const std::uint64_t end = window_end();
   if (at_ >= end) {  // the device has shrunk
     piece_ = 0;
@@ -124,7 +125,7 @@ void MediumJob::change() {
   }
   const std::uint64_t left = end - at_;
   if (writes()) {
-    if (!std::exchange(filled_, true)) fill_scratch();
+    fill_scratch();
     piece_ = std::min<std::uint64_t>(left, unit_.scratch().size());
     device.write({at_}, unit_.scratch().first(piece_), handler::Durability::Cached, *this);
   } else if (clearing_ == Clearing::Discard) {
@@ -143,6 +144,7 @@ void MediumJob::give_back() {
     piece_ = 0;
     return done(IoStatus::Ok);
   }
+  unit_.rod_tokens().revoke_all();
   piece_ = unit_.discard_piece({given_back_to_}, {end - given_back_to_}).value;
   unit_.device().discard({given_back_to_}, {piece_}, *this);
 }
@@ -161,6 +163,7 @@ void MediumJob::fill_scratch() {
 
 void MediumJob::done(IoStatus status) noexcept {
   unit_.blocks().release(all_);
+  unit_.scratch_lock().release(scratch_);
   switch (act_) {
     case Act::Change:
       return changed(status);
@@ -207,7 +210,6 @@ void MediumJob::window_done() {
   act_ = Act::Change;
   if (at_ >= unit_.parameters().size.value) {
     record_.bytes_done = at_ = 0;
-    filled_ = false;
     ++record_.passes_done;
     if (record_.passes_done >= record_.plan.passes) {
       if (record_.plan.method != Method::Erase) return finish(IoStatus::Ok);
@@ -229,7 +231,6 @@ void MediumJob::finish(IoStatus outcome) {
 }
 
 void MediumJob::leave(IoStatus outcome) {
-  if (scratch_.held()) unit_.scratch_lock().release(scratch_);
   unit_.command_over();
   if (handler::Io* waiter = std::exchange(waiter_, nullptr)) waiter->done(outcome);
 }

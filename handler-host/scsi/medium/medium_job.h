@@ -132,7 +132,6 @@ class MediumJob final : private RangeLock::Waiter, private handler::Io {
   handler::Io* waiter_ = nullptr;
   RangeLock::Section all_;
   RangeLock::Section scratch_;
-  bool filled_ = false;  // the scratch buffer, for this pass
   Act act_ = Act::Change;
   Clearing clearing_ = Clearing::Writes;
   std::uint64_t at_ = 0;  // changed up to here

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "handler-host/scsi/testing/copy_lists.h"
 #include "handler-host/scsi/testing/test_lun.h"
 
 namespace bulkhead::scsi {
@@ -71,6 +72,55 @@ std::vector<Op> flushes_and_first_bytes(const std::vector<Op>& ops) {
   for (const Op& op : ops)
     if (op.kind == OpKind::Flush || op.at == 0) seen.push_back(op);
   return seen;
+}
+
+TEST(Sanitize, ACopyThatWaitedForTheIdentityMeanwhileIsRefused) {
+  TestLun lun;
+  lun.identity.hold = true;
+  const Bytes list = lid1_list({.segments = {segment(Lba{0}, Lba{8}, 1)}});
+  const TestCommand& copy = lun.start(extended_copy_cdb(static_cast<std::uint32_t>(list.size())), list);
+  start_overwrite(lun);
+  lun.identity.answer_held();
+  EXPECT_THAT(copy.reply(), HasSense(SenseKey::NotReady, asc::kSanitizeInProgress))
+      << "it might bring back what was overwritten";
+  go_on(lun);
+}
+
+TEST(Sanitize, ATokenThatIsMadeAfterItsStartIsRevoked) {
+  constexpr std::uint8_t kTokenInformation = 0x07;
+  TestLun lun;
+  lun.device.hold(true);
+  lun.start(write10(Lba{0}, BlockCount{1}), lun.block_of(1));
+  const Bytes make = populate_list({{0, 8}});
+  const TestCommand& populate = lun.start(token_cdb(kPopulate, 1, make.size()), make);
+  start_overwrite(lun);
+  lun.device.finish();
+  EXPECT_THAT(populate.reply(), IsGood());
+  go_on(lun);
+  const Bytes told = lun.get(receive_copy4(kTokenInformation, 1)).data;
+  ASSERT_GE(told.size(), 512u);
+  const Bytes use = write_using_list(Bytes(told.end() - 512, told.end()), {{20, 1}});
+  EXPECT_THAT(lun.put(token_cdb(kWriteUsing, 2, use.size()), use),
+              HasSense(SenseKey::IllegalRequest, asc::kTokenRevoked));
+}
+
+// It has passed its checks, and must not wait for hours.
+TEST(Sanitize, AVerifyThatWasThereBeforeGoesOnBetweenTwoPieces) {
+  TestLun lun({.blocks = BlockCount{2048}});
+  lun.device.hold(true);
+  const TestCommand& verify = lun.start(extent_cdb(0x2f, Lba{0}, BlockCount{1}, 0x02), lun.block_of(0));
+  ASSERT_EQ(lun.device.held(), 1u);
+  ASSERT_EQ(lun.device.held_op(0).kind, OpKind::Flush);
+  start_overwrite(lun);
+  lun.device.finish();
+  for (int piece = 0; piece < 2 && !verify.answered(); ++piece)
+    while (lun.device.held() > 0 && !verify.answered()) {
+      lun.device.finish(lun.device.held() - 1);
+      if (lun.device.held_op(0).kind == OpKind::Write) break;
+    }
+  EXPECT_TRUE(verify.answered());
+  EXPECT_TRUE(lun.unit.under_way() > 0u) << "the sanitize goes on";
+  go_on(lun);
 }
 
 TEST(SanitizeOverwrite, PutsThePatternIntoEveryBlockAndFlushes) {

@@ -152,10 +152,15 @@ std::uint32_t wanted_by(const ModeChanges& changes) {
          (changes.software_write_protect.value_or(false) ? kProtected : 0u);
 }
 
-// progress: `index` what was before, `bytes` what of it this command has set.
+// progress: `index` what was before, `bytes` what of it this command sets, and from kWantedAt on to what.
+constexpr unsigned kWantedAt = 8;
+
+std::uint32_t named(const Task& task) {
+  return task.progress.bytes & ((1u << kWantedAt) - 1);
+}
+
 void take_back(Task& task) {
-  const auto [before, named] = std::pair(task.progress.index, task.progress.bytes);
-  set(task.unit(), (settings(task.unit()) & ~named) | (before & named));
+  set(task.unit(), (settings(task.unit()) & ~named(task)) | (task.progress.index & named(task)));
 }
 
 Flow flushed(Task& task, IoStatus status) {
@@ -165,7 +170,13 @@ Flow flushed(Task& task, IoStatus status) {
   return task.fail(status);
 }
 
+// Another one that was through with it, or failed, may have set it to something else meanwhile.
 Flow all_blocks_locked(Task& task, IoStatus) {
+  Unit& unit = task.unit();
+  const std::uint32_t now = settings(unit), wanted = task.progress.bytes >> kWantedAt;
+  const std::uint32_t undone = (now ^ wanted) & named(task);
+  task.progress.index = (task.progress.index & ~undone) | (now & undone);
+  set(unit, now ^ undone);
   return task.flush(flushed);
 }
 
@@ -176,8 +187,8 @@ Flow all_blocks_locked(Task& task, IoStatus) {
 Flow apply(Task& task, const ModeChanges& changes) {
   Unit& unit = task.unit();
   task.progress.index = settings(unit);
-  task.progress.bytes = named_by(changes);
-  set(unit, (task.progress.index & ~task.progress.bytes) | wanted_by(changes));
+  task.progress.bytes = named_by(changes) | wanted_by(changes) << kWantedAt;
+  set(unit, (task.progress.index & ~named(task)) | wanted_by(changes));
   const bool uncached = changes.write_cache == false && unit.geometry().write_cache;
   const bool protect = changes.software_write_protect == true;
   if (!uncached && !protect) return task.good();

@@ -214,6 +214,33 @@ TEST(ModeSelect6, SwitchesTheCacheOffOnlyAfterWritesUnderWay) {
   EXPECT_THAT(select.reply(), IsGood());
 }
 
+TEST(ModeSelect6, SwitchesTheCacheOffThoughOneBeforeItCameToNothing) {
+  TestLun lun;
+  lun.device.hold(true);
+  lun.start(write10(Lba{0}, BlockCount{1}), lun.block_of(1));
+  const Bytes list = caching_list(false);
+  TestCommand& first = lun.start(select6(list.size()), list);
+  TestCommand& second = lun.start(select6(list.size()), list);
+  EXPECT_TRUE(lun.unit.abort(first));
+  lun.device.finish_all();
+  EXPECT_THAT(second.reply(), IsGood());
+  EXPECT_FALSE(lun.unit.write_cache());
+}
+
+TEST(WriteCache, IsSwitchedOffByTheAdministratorThoughAModeSelectBeforeCameToNothing) {
+  TestLun lun;
+  lun.device.hold(true);
+  lun.start(write10(Lba{0}, BlockCount{1}), lun.block_of(1));
+  const Bytes list = caching_list(false);
+  TestCommand& first = lun.start(select6(list.size()), list);
+  std::optional<Result<>> switched;
+  lun.unit.set_write_cache(false, [&](Result<> done) { switched = std::move(done); });
+  EXPECT_TRUE(lun.unit.abort(first));
+  lun.device.finish_all();
+  ASSERT_TRUE(switched && *switched);
+  EXPECT_FALSE(lun.unit.write_cache());
+}
+
 TEST(ModeSelect6, SwitchingTheCacheOffTwiceAtOnceIsTwoFlushes) {
   TestLun lun;
   lun.device.hold(true);
