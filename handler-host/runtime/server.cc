@@ -68,32 +68,27 @@ void Server::serve_round() {
   parts_.channel.publish();
   if (parts_.unit.answers_are_out()) tell_changed_facts();
   if (phase_ != before) return;  // by work posted: the end wants a round of its own before any sleep
-  if (!any && sleep()) {
+  if (!any) {
     rounds_without_poll_ = 0;
+    sleep();
   } else if (++rounds_without_poll_ >= kRoundsBetweenPolls) {
     rounds_without_poll_ = 0;
     parts_.loop.wait(milliseconds(0));
   }
 }
 
-// False: there is a command already, and the loop was not asked.
-bool Server::sleep() {
-  if (finished()) return true;
+void Server::sleep() {
+  if (finished()) return;
   std::optional<milliseconds> limit;
   if (phase_ != Phase::Serving)
     limit = std::max(std::chrono::ceil<milliseconds>(end_by_ - EventLoop::Clock::now()), milliseconds(0));
-  if (phase_ == Phase::SupervisorGone) {
-    parts_.loop.wait(limit);
-    return true;
-  }
+  if (phase_ == Phase::SupervisorGone) return parts_.loop.wait(limit);
   // With commands under way the loop has more to wait for than the next one.
   const bool only_for_commands = phase_ == Phase::Serving && commands_.under_way() == 0;
-  if (only_for_commands && for_commands_.wait([this] { return parts_.channel.has_submission(); }))
-    return false;
-  if (!parts_.channel.prepare_sleep()) return false;
+  if (only_for_commands && for_commands_.wait([this] { return parts_.channel.has_submission(); })) return;
+  if (!parts_.channel.prepare_sleep()) return;
   parts_.loop.wait(limit);
   parts_.channel.wake();
-  return true;
 }
 
 void Server::end_if_too_late() {

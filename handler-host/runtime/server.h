@@ -56,7 +56,7 @@ class Server {
   enum class Phase : std::uint8_t { Serving, Closing, SupervisorGone };
 
   void serve_round();
-  bool sleep();
+  void sleep();
   void end_if_too_late();
   void doorbell_rang(std::uint32_t events);
   void read_control();

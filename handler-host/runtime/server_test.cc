@@ -64,8 +64,7 @@ constexpr std::uint64_t kSize = 1 << 20;
 // A file served by a thread; the test's own thread is the supervisor.
 class ServedFile {
  public:
-  explicit ServedFile(const std::string& options, std::chrono::microseconds busy_poll = {})
-      : busy_poll_(busy_poll), pair_(std::move(*make_control_pair())) {
+  explicit ServedFile(const std::string& options) : pair_(std::move(*make_control_pair())) {
     std::ofstream(path_).close();
     std::filesystem::resize_file(path_, kSize);
     const UniqueFd file(::open(path_.c_str(), O_RDWR | O_CLOEXEC));
@@ -101,25 +100,6 @@ class ServedFile {
     }
   }
 
-  // One read after the other until the host has said that it has seen the message; how many that took.
-  int reads_until_adopted(int most) {
-    control::Message adopt;
-    adopt.mutable_adopt()->set_id(77);
-    const std::string bytes = adopt.SerializeAsString();
-    EXPECT_TRUE(send_packet(pair_[1], std::as_bytes(std::span(bytes))));
-    for (int reads = 0; reads < most; ++reads) {
-      peer_.submit(0, ChannelPeer::read16(0, 1, 0));
-      peer_.publish();
-      if (!peer_.wait_completion()) return most;
-      while (auto packet = receive_packet(pair_[1]).value_or(std::nullopt)) {
-        control::Message message;
-        if (message.ParseFromString(packet->bytes) && message.has_done() && message.done().id() == 77)
-          return reads;
-      }
-    }
-    return most;
-  }
-
  private:
   void serve(const std::string& options) {
     auto loop = std::move(*EventLoop::create());
@@ -148,15 +128,13 @@ class ServedFile {
                    .device = **device,
                    .unit = unit,
                    .size = {kSize},
-                   .block_bytes = 512,
-                   .busy_poll = busy_poll_});
+                   .block_bytes = 512});
     t_counted = true;
     code_ = server.run();
     t_counted = false;
   }
 
   const std::string path_ = ::testing::TempDir() + "/server-test-" + std::to_string(::getpid()) + ".img";
-  const std::chrono::microseconds busy_poll_;
   ChannelPeer peer_{kSlots, kData};
   std::array<UniqueFd, 2> pair_;
   std::thread host_;
@@ -174,13 +152,6 @@ TEST_P(ServerByEngine, AllocatesNothingOnceItIsWarm) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Engines, ServerByEngine, ::testing::Values("uring", "threads"));
-
-// Each read is there before the host has looked for it in vain for long enough to sleep.
-TEST(Server, ReadsItsControlSocketBesideASteadyStreamOfCommands) {
-  ServedFile file("?direct=off", std::chrono::milliseconds(500));
-  constexpr int kMany = 2000;
-  EXPECT_LT(file.reads_until_adopted(kMany), kMany);
-}
 
 }  // namespace
 }  // namespace bulkhead::host
