@@ -110,13 +110,14 @@ TEST(SyscallFilter, EndsAHostThatDoesWhatNoneNeeds) {
 
 TEST(SyscallFilter, EndsCodeOfAnotherArchitecture) {
   const auto getpid_of_i386 = [] { asm volatile("int $0x80" : : "a"(20) : "memory"); };
-  if (end_of(in_child([&]() -> std::string {
-        getpid_of_i386();
-        return "went on";
-      })) == "killed by SIGSEGV")
-    GTEST_SKIP() << "this kernel, or virtual machine, takes no system calls of 32-bit programs";
+  // Some kernels and virtual machines take no system calls of 32-bit programs, from anybody.
+  const std::string unfiltered = end_of(in_child([&]() -> std::string {
+    getpid_of_i386();
+    return "went on";
+  }));
+  const bool taken = unfiltered != "killed by SIGSEGV";
   for (const Phase phase : {Phase::Start, Phase::Serve})
-    EXPECT_EQ(under_filter(phase, {}, getpid_of_i386), "killed by SIGSYS");
+    EXPECT_EQ(under_filter(phase, {}, getpid_of_i386), taken ? "killed by SIGSYS" : "killed by SIGSEGV");
 }
 
 TEST(SyscallFilter, TakesAwayWhatOnlyOpeningNeeds) {
