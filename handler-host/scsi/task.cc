@@ -13,6 +13,15 @@ namespace bulkhead::scsi {
 
 using handler::IoStatus;
 
+namespace {
+
+std::optional<Sense> protection(const Unit& unit, const OpcodeRow& row) {
+  if (row.access != Access::Writes || !unit.write_protected()) return std::nullopt;
+  return Sense{SenseKey::DataProtect, asc::kWriteProtected};
+}
+
+}  // namespace
+
 void Task::start(Command& command) {
   command_ = &command;
   cdb_ = Cdb(command.cdb.first(std::min<std::size_t>(command.cdb.size(), command.cdb_bytes)));
@@ -39,15 +48,13 @@ Flow Task::dispatch() {
   if (const auto unfit = unit_->medium_job().refusal(*row_)) return fail(*unfit);
   if (const auto wrong = reserved_bit_set(*row_, cdb_, can))
     return fail(invalid_cdb(wrong->byte, wrong->bit));
-  if (const auto refused = refusal()) return fail(*refused);
+  if (const auto refused = protection(*unit_, *row_)) return fail(*refused);
   return row_->execute(*this);
 }
 
 std::optional<Sense> Task::refusal() const {
   if (const auto unfit = unit_->medium_job().refusal(*row_)) return unfit;
-  if (row_->access == Access::Writes && unit_->write_protected())
-    return Sense{SenseKey::DataProtect, asc::kWriteProtected};
-  return std::nullopt;
+  return protection(*unit_, *row_);
 }
 
 void Task::done(IoStatus status) noexcept {

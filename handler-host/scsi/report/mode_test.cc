@@ -214,12 +214,18 @@ TEST(ModeSelect6, SwitchesTheCacheOffOnlyAfterWritesUnderWay) {
   EXPECT_THAT(select.reply(), IsGood());
 }
 
-TEST(ModeSelect6, SwitchesTheCacheOffThoughOneBeforeItCameToNothing) {
-  TestLun lun;
+// A MODE SELECT that switches the cache off, and waits for a write that is under way.
+TestCommand& start_switching_off(TestLun& lun) {
   lun.device.hold(true);
   lun.start(write10(Lba{0}, BlockCount{1}), lun.block_of(1));
   const Bytes list = caching_list(false);
-  TestCommand& first = lun.start(select6(list.size()), list);
+  return lun.start(select6(list.size()), list);
+}
+
+TEST(ModeSelect6, SwitchesTheCacheOffThoughOneBeforeItCameToNothing) {
+  TestLun lun;
+  TestCommand& first = start_switching_off(lun);
+  const Bytes list = caching_list(false);
   TestCommand& second = lun.start(select6(list.size()), list);
   EXPECT_TRUE(lun.unit.abort(first));
   lun.device.finish_all();
@@ -229,10 +235,7 @@ TEST(ModeSelect6, SwitchesTheCacheOffThoughOneBeforeItCameToNothing) {
 
 TEST(WriteCache, IsSwitchedOffByTheAdministratorThoughAModeSelectBeforeCameToNothing) {
   TestLun lun;
-  lun.device.hold(true);
-  lun.start(write10(Lba{0}, BlockCount{1}), lun.block_of(1));
-  const Bytes list = caching_list(false);
-  TestCommand& first = lun.start(select6(list.size()), list);
+  TestCommand& first = start_switching_off(lun);
   std::optional<Result<>> switched;
   lun.unit.set_write_cache(false, [&](Result<> done) { switched = std::move(done); });
   EXPECT_TRUE(lun.unit.abort(first));
