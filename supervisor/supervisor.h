@@ -71,8 +71,8 @@ class Supervisor final : private BusEvents {
   const SysRoot root_;
   const HostSettings hosts_;
   boost::asio::io_context io_{1};
-  BlockingPool pool_;       // configfs, sysfs
-  BlockingPool files_{64};  // backing files: storage may hang, and must not take configfs with it
+  BlockingPool pool_;         // configfs, sysfs
+  BlockingPool files_{1024};  // backing files: storage may hang, and must not take configfs with it
   ImageClaims images_;
   StartGate starts_{io_};
   ObserverRelay relay_;

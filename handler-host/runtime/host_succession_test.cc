@@ -148,8 +148,27 @@ TEST_F(Succession, ASanitizeOfAnotherImageIsNotGoneOnWith) {
   HostProcess next;
   next.unit_state = last_words(host);
   ASSERT_EQ(next.open("file", image, kSize), "");
+  EXPECT_EQ(sense_key_of(next, test_unit_ready()), kUnitAttention);
   EXPECT_EQ(sense_key_of(next, test_unit_ready()), kMediumError);
   EXPECT_EQ(next.close(), "");
+}
+
+// The last one may have said write_cache=off, and initiators have stopped to ask for flushes.
+TEST_F(Succession, AnotherConfigurationIsReportedOnce) {
+  HostProcess host;
+  ASSERT_EQ(host.open("null", "?delay_us=1", kSize), "");
+  EXPECT_EQ(host.execute(test_unit_ready()), kGood);
+  host.kill();
+  HostProcess next;
+  next.unit_state = last_words(host);
+  ASSERT_EQ(next.open("null", "?delay_us=2", kSize), "");
+  EXPECT_EQ(sense_key_of(next, test_unit_ready()), kUnitAttention);
+  EXPECT_EQ(next.execute(test_unit_ready()), kGood);
+  next.kill();
+  HostProcess third;
+  third.unit_state = last_words(next);
+  ASSERT_EQ(third.open("null", "?delay_us=2", kSize), "");
+  EXPECT_EQ(third.execute(test_unit_ready()), kGood);
 }
 
 TEST_F(Succession, AChangeOfCapacityIsReportedOnceThoughItsHostIsKilled) {

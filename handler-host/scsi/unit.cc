@@ -119,10 +119,13 @@ void Unit::mode_parameters_changed() {
 // While a loss is to be told the next flush is ours, whatever it would have to do; the supervisor answers
 // some where writes are granted.
 Granted Unit::granted() const {
+  // Of those that have expired nothing is promised any more, though they keep their places.
+  bool tokens = false;
+  if (!rod_tokens_.none()) rod_tokens_.for_each_valid(now(), [&tokens](const RodToken&) { tokens = true; });
   const bool plain = commanded_ && !attentions_.any() && !medium_job_.condition();
   return {.reads = plain,
-          .writes = plain && !write_protected() && write_cache() && rod_tokens_.none() &&
-                    !lost_writes_.owes() && !device_.lost_writes()};
+          .writes = plain && !write_protected() && write_cache() && !tokens && !lost_writes_.owes() &&
+                    !device_.lost_writes()};
 }
 
 LogicalUnit::State Unit::state() const {
@@ -145,11 +148,12 @@ void Unit::restore(std::span<const std::uint8_t> bytes) {
   }
   if (state->capacity_changed || state->size_bytes != parameters_.size.value)
     attentions_.establish(Condition::CapacityDataHasChanged);
-  if (state->mode_parameters_changed) attentions_.establish(Condition::ModeParametersChanged);
+  // Another configuration may have switched the cache on for initiators that have stopped to ask for flushes.
+  const bool same_medium = state->config_hash == config_hash_;
+  if (state->mode_parameters_changed || !same_medium) attentions_.establish(Condition::ModeParametersChanged);
   sense_format_ = state->descriptor_sense ? SenseFormat::Descriptor : SenseFormat::Fixed;
   software_write_protect_ = state->software_write_protect;
   if (state->lost_writes) lost_writes_.owe();
-  const bool same_medium = state->config_hash == config_hash_;
   const bool whole_blocks = state->job.bytes_done % parameters_.block_bytes == 0;
   if (same_medium && whole_blocks)
     medium_job_.resume(state->job);

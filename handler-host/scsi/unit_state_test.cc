@@ -210,6 +210,8 @@ TEST(UnitState, ASanitizeDoesNotGoOnWithAnotherMedium) {
   start_overwrite(lun, pattern_list(1, {1}));
   TestLun next({.blocks = kThreeWindows, .config = "memory/other"});
   replace(lun, next);
+  EXPECT_THAT(next.run(test_unit_ready_cdb()),
+              HasSense(SenseKey::UnitAttention, asc::kModeParametersChanged));
   EXPECT_THAT(next.run(test_unit_ready_cdb()), HasSense(SenseKey::MediumError, asc::kSanitizeFailed));
   EXPECT_EQ(writes(next), 0u);
 }

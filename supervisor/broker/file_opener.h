@@ -52,8 +52,8 @@ class FileOpener {
   [[nodiscard]] ImageClaims::Owner begin_anew();
   // It has failed, and the former one goes on.
   void go_back(ImageClaims::Owner former) { owner_ = std::move(former); }
-  // The device is done with its images.
-  void let_go() { owner_.reset(); }
+  // The device is done with its images. They are free as soon as the result is gone.
+  [[nodiscard]] ImageClaims::Owner let_go() { return std::exchange(owner_, nullptr); }
 
  private:
   [[nodiscard]] Result<> may_run() const;

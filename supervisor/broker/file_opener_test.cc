@@ -103,7 +103,7 @@ TEST_F(FileOpenerTest, AnotherLunsImageIsRefusedUnlessTheConfigAsksToShare) {
               AllOf(HasSubstr("user_1/a"), HasSubstr("user_2/b"), HasSubstr("lock=off")));
   EXPECT_TRUE(open_by(other, path_ + "?lock=off").has_value());
   EXPECT_TRUE(open(10s, true).has_value()) << "the next host of the LUN that has it";
-  opener_.let_go();
+  (void)opener_.let_go();
   EXPECT_TRUE(open_by(other, path_).has_value());
 }
 

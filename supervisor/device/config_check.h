@@ -19,8 +19,8 @@ class ConfigChecks {
   boost::asio::awaitable<ConfigVerdict> check(DeviceHandler handler, std::string config, CallerRights rights);
 
  private:
-  static constexpr unsigned kFilesAtOnce =
-      8;  // opened at a time, those included that nobody waits for any more
+  // Opened at a time, those included that nobody waits for any more.
+  static constexpr unsigned kFilesAtOnce = 64;
 
   DeviceContext context_;
   FileOpener files_;

@@ -60,6 +60,7 @@ Device::Device(DeviceContext context, Pump& pump, UioDevice uio, DeviceHandler h
       keeper_(context.pool, context.store, uio_.minor.value, label_),
       wake_(context.io),
       idle_wake_(context.io),
+      requests_(context.io),
       watch_wake_(context.io),
       state_since_usec_(realtime_usec()) {}
 
@@ -97,7 +98,14 @@ awaitable<void> Device::live(KernelDeviceAge age, PendingReply added, std::optio
   boost::asio::co_spawn(context_.io, watch(), boost::asio::detached);
   while (!leaving_) {
     Result<> up;
-    const bool going_on = host_ != nullptr;  // it was adopted
+    if (host_ && (!attached_ || host_end_)) {  // adopted, and can't go on
+      log(Level::Warning, log_fields(),
+          "the handler-host of the last supervisor can't go on; a fresh one takes its commands");
+      ask_witness();
+      co_await lose_host();
+      if (leaving_) break;
+    }
+    const bool going_on = host_ != nullptr;  // it was adopted, or a request has brought it up
     if (!going_on) up = co_await bring_up();
     if (!up) {
       failed(up.error());
@@ -406,13 +414,11 @@ awaitable<void> Device::take_down() {
     // The kernel waits for our reply to the removal: not longer than this, even for a process that can't die.
     co_await host_gone(steady_clock::now() + kKillGrace + seconds(1));
   }
-  for (const auto& request : std::exchange(requests_, {})) {
-    request->result = fail(Cause::NotFound, ENODEV, "the device is being removed");
-    request->done.notify();
-  }
+  requests_.refuse(fail(Cause::NotFound, ENODEV, "the device is being removed").error());
   const bool unanswered = co_await close_kernel_side();
+  // One that can't be killed may yet write: until it is gone its images are nobody else's.
+  if (auto images = files_.let_go(); host_ && !host_end_) host_->hold_until_end(std::move(images));
   drop_host();
-  files_.let_go();
   context_.cgroups.remove_leaf(leaf_name());
   if (how == Leave::Stopped && unanswered) {
     // Nobody of ours can touch its data any more: the initiators get BUSY and retry.

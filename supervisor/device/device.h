@@ -9,7 +9,6 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -26,6 +25,7 @@
 #include "supervisor/device/host_session.h"
 #include "supervisor/device/kernel_device.h"
 #include "supervisor/device/lun_keeper.h"
+#include "supervisor/device/request_queue.h"
 #include "supervisor/device/start_gate.h"
 #include "supervisor/device/wake.h"
 #include "supervisor/device/watchdog.h"
@@ -116,13 +116,6 @@ class Device final : public std::enable_shared_from_this<Device>,
 
  private:
   using Time = std::chrono::steady_clock::time_point;
-  // Asked of live(). Shared by it and the coroutine that waits, either of which may let go first.
-  struct Request {
-    std::move_only_function<boost::asio::awaitable<Result<>>()> work;
-    bool needs_host;
-    Wake done;
-    std::optional<Result<>> result;
-  };
 
   // device.cc: the life; device_kernel_side.cc: what of it concerns the kernel
   boost::asio::awaitable<Result<>> bring_up();
@@ -183,8 +176,8 @@ class Device final : public std::enable_shared_from_this<Device>,
   boost::asio::awaitable<void> pause_grant(bool pause);
 
   // device_requests.cc
-  boost::asio::awaitable<Result<>> ask(bool needs_host,
-                                       std::move_only_function<boost::asio::awaitable<Result<>>()> work);
+  boost::asio::awaitable<Result<>> ask(bool needs_host, RequestQueue::Work work);
+  [[nodiscard]] Error busy_error() const;  // it can't be done now
   boost::asio::awaitable<Result<>> do_restart();
   boost::asio::awaitable<Result<>> do_hold(bool on);
   boost::asio::awaitable<Result<>> do_resize(std::uint64_t size_bytes);
@@ -275,7 +268,7 @@ class Device final : public std::enable_shared_from_this<Device>,
   Wake wake_;                            // live()'s
   Wake idle_wake_;
   bool idle_ = false;
-  std::deque<std::shared_ptr<Request>> requests_;
+  RequestQueue requests_;  // for live()
   std::optional<Leave> leaving_;
   bool held_ = false;
   std::optional<DeviceLimits> limits_;  // instead of tcmu.conf's

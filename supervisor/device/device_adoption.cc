@@ -102,6 +102,7 @@ void Device::save_record() {
   }
   record.set_write_cache_off(write_cache_off_);
   record.set_unit_state(unit_state_);
+  record.set_served(ever_served_);
   record.set_writes_lost(writes_lost_);
   if (host_) record.set_question_id(host_->next_question_id());
   record.set_host_since_usec(host_since_usec_);
@@ -136,7 +137,7 @@ void Device::restore(const DeviceRecord& record) {
   deaths_ = record.deaths();
   watchdog_kills_ = record.watchdog_kills();
   told_walls_.insert(record.walls().begin(), record.walls().end());
-  ever_served_ = true;
+  ever_served_ = !record.has_served() || record.served();
 }
 
 // Errors: nothing can be made of what was kept. It is taken over like one that somebody else has served.
@@ -153,6 +154,9 @@ awaitable<Result<>> Device::adopt(KeptLun kept) {
   if (!record) co_return std::unexpected(std::move(record.error()));
   // Also for a ring that can't be gone on with: what operators and initiators have set holds.
   restore(**record);
+  // Its supervisor ended while it was changed, before the kernel was told.
+  if ((*record)->dev_config() != uio_.name.dev_config)
+    co_return fail(Cause::BadInput, ESTALE, "its host was to serve another configuration");
   auto job = [root = context_.root, uio = uio_, fd = kept.take(KeptKind::Uio)]() mutable {
     return adopt_kernel_device(root, uio, std::move(fd));
   };
@@ -198,6 +202,7 @@ awaitable<void> Device::adopt_host(KeptLun kept, std::uint64_t question_id) {
     const auto sound = check_walls(descriptors.pidfd, told_walls_);
     auto process = HostProcess::adopt(std::move(descriptors));
     if (process) {
+      // Also one that has ended: what it said last is heard.
       host_ = HostSession::adopt(context_.io, std::move(*process), label_, *this, question_id);
       if (!channel)
         host_->kill("was not serving yet when its supervisor died");
@@ -206,11 +211,11 @@ awaitable<void> Device::adopt_host(KeptLun kept, std::uint64_t question_id) {
     }
   }
   Result<> watched;
+  attached_ = channel != nullptr;
   auto work = [this, &watched, limit = busy_poll(), channel = std::move(channel)]() mutable {
     if (channel == nullptr) return path_->lose_adopted_host();
     path_->adopt_host(std::move(channel));
     path_->set_busy_poll(limit);
-    attached_ = true;
     watched = pump_.watch_channel(*this);
   };
   co_await pump_do(std::move(work));

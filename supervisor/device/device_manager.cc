@@ -26,7 +26,10 @@ constexpr milliseconds kScanDeadline{10'000};
 constexpr milliseconds kLookDeadline{3'000};
 constexpr int kLooks = 30;
 constexpr seconds kLookAgainAfter{2};
-constexpr seconds kSettleDeadline{70};  // longer than any reply is owed
+// Work for a reconfiguration that was begun is not given up, and each of its steps has a deadline of its own;
+// the sum of these, at their largest, is less.
+constexpr seconds kReconfigDeadline{3'600};
+constexpr seconds kSettleDeadline{kReconfigDeadline + seconds(10)};  // longer than any reply is owed
 constexpr milliseconds kSettlePause{50};
 constexpr seconds kStopDeadline{40};
 
@@ -129,25 +132,38 @@ awaitable<bool> DeviceManager::look_once(KernelLink& link, const UioDevice& uio)
 // Once at a time, and only when nothing is owed by us: the reset ends everybody's waits.
 awaitable<void> DeviceManager::end_stale_waits(KernelLink& link) {
   if (std::exchange(ending_waits_, true)) co_return;
+  co_await settled(link);
+  co_await drop_unclaimed();
+  co_await settled(link);  // a creation may have begun meanwhile
+  // What is owed from here on waits for us, and not for a predecessor.
+  const std::uint64_t stale = link.latest_owed();
+  auto job = [root = context_.root] { return end_pending_netlink_waits(root); };
+  auto ended = co_await context_.pool.run<void>("end stale netlink waits", kScanDeadline, std::move(job));
+  if (!ended) log(Level::Warning, {}, ended.error().what);
+  link.forget_owed(stale);
+  ending_waits_ = false;
+}
+
+awaitable<void> DeviceManager::settled(KernelLink& link) {
   const auto deadline = steady_clock::now() + kSettleDeadline;
   while ((being_looked_at_ != 0 || link.owes()) && steady_clock::now() < deadline) {
     asio::steady_timer pause(context_.io, kSettlePause);
     co_await pause.async_wait(asio::use_awaitable);
   }
-  co_await drop_unclaimed();
-  auto job = [root = context_.root] { return end_pending_netlink_waits(root); };
-  auto ended = co_await context_.pool.run<void>("end stale netlink waits", kScanDeadline, std::move(job));
-  if (!ended) log(Level::Warning, {}, ended.error().what);
-  link.forget_owed();
-  ending_waits_ = false;
 }
 
 // Of devices that are gone, or of a build that kept more. Their hosts end when we close what was kept.
 awaitable<void> DeviceManager::drop_unclaimed() {
   KeptLuns unclaimed = std::exchange(kept_, {});
-  for (const auto& [minor, lun] : unclaimed.luns)
+  for (auto& [minor, lun] : unclaimed.luns) {
+    // Closing a disk's last descriptor writes back: not here.
+    if (lun.has(KeptKind::Witness)) {
+      unclaimed.unknown.push_back(format({minor, KeptKind::Witness}));
+      [[maybe_unused]] const auto closed = context_.files.closed_here(lun.take(KeptKind::Witness));
+    }
     for (std::uint8_t kind = 0; kind < kKeptKinds; ++kind)
       if (lun.has(KeptKind{kind})) unclaimed.unknown.push_back(format({minor, KeptKind{kind}}));
+  }
   if (unclaimed.unknown.empty()) co_return;
   log(Level::Info, {},
       fmt::format("{} descriptors of an earlier supervisor are of no use any more",
@@ -287,6 +303,7 @@ void DeviceManager::forget(const DeviceKey& key) {
 
 awaitable<void> DeviceManager::reconfigure(std::shared_ptr<Device> device, Change change,
                                            PendingReply reply) {
+  reply.set_limit(kReconfigDeadline);
   Result<> done;
   if (const auto* size = std::get_if<NewSize>(&change))
     done = co_await device->resize(size->size.value);
@@ -298,7 +315,10 @@ awaitable<void> DeviceManager::reconfigure(std::shared_ptr<Device> device, Chang
     done = fail(Cause::BadInput, EOPNOTSUPP, "a reconfiguration that names nothing to change");
   if (!done)
     log(Level::Error, {.device = device->key().text()}, fmt::format("not changed: {}", done.error().what));
-  reply.answer(done);
+  if (!reply.answer(done) && done)
+    log(Level::Error, {.device = device->key().text()},
+        "changed, but the kernel had stopped to wait for it and shows what was before: write the attribute "
+        "again");
 }
 
 awaitable<void> DeviceManager::stop() {

@@ -62,6 +62,7 @@ class DeviceManager final : public ServiceModel {
                                     PendingReply added, std::optional<KeptLun> kept);
   boost::asio::awaitable<void> look_again(UioDevice uio);
   boost::asio::awaitable<void> end_stale_waits(KernelLink& link);
+  boost::asio::awaitable<void> settled(KernelLink& link);  // nothing is owed, and nothing looked at
   boost::asio::awaitable<void> drop_unclaimed();
   boost::asio::awaitable<void> reconfigure(std::shared_ptr<Device> device, Change change, PendingReply reply);
   void take(Announced announced);

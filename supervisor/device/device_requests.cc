@@ -15,8 +15,10 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds kConfigfsDeadline{4'000};  // below the host's own for an INQUIRY
 constexpr milliseconds kOpenDeadline{15'000};
-// A request waits for at most a start of a host, a close of one, and another start.
-constexpr seconds kRequestDeadline{60};
+// A request waits its turn for at most a start of a host, a close of one, and another start.
+constexpr seconds kPatience{60};
+// A host that was killed should be gone by then. Whoever asked can't wait for one that hangs in its storage.
+constexpr seconds kEndDeadline{6};
 constexpr std::size_t kMaxCounters = 64;
 
 awaitable<Result<>> nothing_to_do() {
@@ -25,31 +27,29 @@ awaitable<Result<>> nothing_to_do() {
 
 }  // namespace
 
-awaitable<Result<>> Device::ask(bool needs_host, std::move_only_function<awaitable<Result<>>()> work) {
+awaitable<Result<>> Device::ask(bool needs_host, RequestQueue::Work work) {
   const auto self = shared_from_this();
   if (leaving_) co_return fail(Cause::NotFound, ENODEV, "the device is being removed");
-  const std::shared_ptr<Request> request(new Request{std::move(work), needs_host, Wake(context_.io), {}});
-  requests_.push_back(request);
+  auto unless_busy = [this, needs_host, work = std::move(work)]() mutable -> awaitable<Result<>> {
+    if (needs_host && (!host_ || host_end_ || host_doomed_)) co_return std::unexpected(busy_error());
+    auto doing = work();
+    co_return co_await std::move(doing);
+  };
   wake_.notify();
-  co_await request->done.wait_until(steady_clock::now() + kRequestDeadline);
-  std::erase(requests_, request);
-  if (request->result) co_return std::move(*request->result);
-  co_return fail(Cause::TimedOut, ETIMEDOUT, fmt::format("{}: still {}", label_, to_string(state_)));
+  auto asking = requests_.ask(std::move(unless_busy), kPatience);
+  auto done = co_await std::move(asking);
+  if (done) co_return std::move(*done);
+  co_return fail(Cause::TimedOut, ETIMEDOUT,
+                 fmt::format("{}: still {} after {} s; nothing was changed", label_, to_string(state_),
+                             kPatience.count()));
+}
+
+Error Device::busy_error() const {
+  return {Cause::Busy, EBUSY, fmt::format("{} is {}: {}", label_, to_string(state_), state_reason_)};
 }
 
 awaitable<void> Device::work_off_requests() {
-  while (!requests_.empty() && !leaving_) {
-    const std::shared_ptr<Request> request = requests_.front();
-    requests_.pop_front();
-    Result<> result;
-    if (request->needs_host && (!host_ || host_end_))
-      result =
-          fail(Cause::Busy, EBUSY, fmt::format("{} is {}: {}", label_, to_string(state_), state_reason_));
-    else
-      result = co_await request->work();
-    request->result = std::move(result);
-    request->done.notify();
-  }
+  while (!requests_.empty() && !leaving_) co_await requests_.do_next();
 }
 
 awaitable<Result<>> Device::restart() {
@@ -72,7 +72,8 @@ awaitable<Result<>> Device::set_write_cache(bool on) {
 }
 awaitable<Result<>> Device::reconfigure(std::string dev_config) {
   if (dev_config == uio_.name.dev_config) return nothing_to_do();
-  return ask(true,
+  // Of one that has failed too: it may be what mends it.
+  return ask(false,
              [this, config = std::move(dev_config)]() mutable { return do_reconfigure(std::move(config)); });
 }
 
@@ -84,8 +85,12 @@ awaitable<Result<>> Device::do_restart() {
   auto pause = [this] { path_->set_held(true); };
   co_await pump_do(std::move(pause));
   const bool in_order = co_await close_host();
-  co_await host_gone(Wake::kNever);
-  if (!host_end_) co_return fail(Cause::Busy, EBUSY, "the handler-host can't be killed");
+  co_await host_gone(steady_clock::now() + kEndDeadline);
+  if (!host_end_) {
+    host_doomed_ = true;  // live() waits for its end
+    co_return fail(Cause::Busy, EBUSY,
+                   fmt::format("handler-host {} can't be killed; its storage does not answer", host_->pid()));
+  }
   if (!in_order) ask_witness();  // else it has told what it knew
   co_await take_channel_away();
   auto go_on = [this] { path_->set_held(held_); };
@@ -120,6 +125,9 @@ awaitable<Result<>> Device::do_resize(std::uint64_t size_bytes) {
     kernel_->facts.size = ByteCount{size_bytes};
     changed();
     log(Level::Info, log_fields(), fmt::format("the LUN has {} bytes now", size_bytes));
+  } else if (resized.error().cause == Cause::TimedOut) {
+    // It may still do it; the next one opens with the size that the kernel goes on with.
+    doom_host(fmt::format("did not take the size of {} bytes within {} s", size_bytes, limit.count()));
   }
   co_return resized;
 }
@@ -143,33 +151,33 @@ bool Device::write_cache_is(bool on) const {
   return on == kernel_->facts.write_cache && (!write_cache_set_ || on == facts_.write_cache);
 }
 
-// A fresh host opens the new configuration; if it can't, one with the old configuration goes on.
+// A fresh host opens the new configuration; if it can't, live() starts one with the old configuration.
 awaitable<Result<>> Device::do_reconfigure(std::string dev_config) {
   if (dev_config == uio_.name.dev_config) co_return Result<>();
+  if (!kernel_ || (host_ && (host_end_ || host_doomed_))) co_return std::unexpected(busy_error());
   const std::string prefix = handler_.manifest.subtype() + "/";
   if (!dev_config.starts_with(prefix))
     co_return fail(Cause::BadInput, EINVAL,
                    "the new configuration is for another handler; make a new backstore for it");
   const std::string before = std::exchange(uio_.name.dev_config, std::move(dev_config));
+  const bool served = host_ != nullptr;
   auto restarted = co_await do_restart();
-  if (!restarted) co_return restarted;
+  if (!restarted) {
+    uio_.name.dev_config = before;
+    co_return restarted;
+  }
   const std::string state_before = unit_state_;
   auto former_images = files_.begin_anew();
   auto up = co_await start_host();
   if (up) {
-    serving_now();
+    if (served) serving_now();  // else live() comes to that
     co_return up;
   }
   log(Level::Error, log_fields(), fmt::format("the new configuration is refused: {}", up.error().what));
   uio_.name.dev_config = before;
   unit_state_ = state_before;
   files_.go_back(std::move(former_images));
-  if (host_) {
-    if (!host_end_) host_->kill("is replaced");
-    co_await host_gone(Wake::kNever);
-    if (!host_end_) co_return up;  // we are to leave, and it can't be killed
-    drop_host();
-  }
+  doom_host("is replaced");
   co_return up;
 }
 
@@ -215,11 +223,11 @@ awaitable<Result<control::Identity>> Device::host_asks_identity() {
 void Device::host_facts(const HostFacts& facts) {
   const bool report = facts.read_only != facts_.read_only || facts.write_cache != facts_.write_cache ||
                       facts.size_bytes != facts_.size_bytes;
+  // A fresh host begins with what the configuration says; somebody has switched if that changes later. What
+  // an adopted one tells now may have been on its way when the last supervisor ended.
+  const bool served = adopted_host_ || state_ == DeviceState::Serving || state_ == DeviceState::Held;
+  if (served && facts.write_cache != facts_.write_cache) write_cache_off_ = !facts.write_cache;
   facts_ = facts;
-  // A fresh host begins with its cache on. What one that has served tells now may have been on its way when
-  // the last supervisor ended.
-  if (adopted_host_ || state_ == DeviceState::Serving || state_ == DeviceState::Held)
-    write_cache_off_ = !facts.write_cache;
   // From the first moment on: a host that has just opened may end soon what it was told to go on with.
   unit_state_ = facts.unit_state;
   if (report)

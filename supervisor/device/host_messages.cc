@@ -25,6 +25,8 @@ Result<> result_of(const control::Failure* failure) {
       failure->sys_errno() > 0 && failure->sys_errno() <= kMaxErrno ? failure->sys_errno() : EIO;
   Error error = system_error(number, "");
   error.what = failure->text();
+  // These two say that the host itself did not answer.
+  if (error.cause == Cause::TimedOut || error.cause == Cause::PeerBroken) error.cause = Cause::Backend;
   return std::unexpected(std::move(error));
 }
 

@@ -25,6 +25,9 @@ using std::chrono::steady_clock;
 
 constexpr int kLastWords = 64;       // packets of a host that has ended
 constexpr int kPacketsPerTurn = 32;  // then everybody else on the control thread gets his turn
+// Each costs the control thread something, which is everybody's. An initiator's tight loop of INQUIRY or MODE
+// SELECT makes an honest host say that much.
+constexpr int kPacketsPerSecond = 500;
 constexpr std::size_t kMaxErrorLine = 512;
 constexpr std::chrono::seconds kEndGrace{2};
 
@@ -74,8 +77,8 @@ HostSession::HostSession(asio::io_context& io, HostProcess process, std::string 
       messages_(recorded_id ? HostMessages(*this, *recorded_id) : HostMessages(*this)),
       hello_(io),
       end_(io),
-      log_limit_(20, std::chrono::seconds(5)),
-      packets_(500, std::chrono::seconds(1)) {}
+      pause_(io),
+      log_limit_(20, std::chrono::seconds(5)) {}
 
 HostSession::~HostSession() {
   // The descriptors belong to process_.
@@ -206,6 +209,7 @@ void HostSession::wake_all() {
   }
   hello_.notify();
   end_.notify();
+  pause_.notify();
   control_.cancel();
   errors_.cancel();
 }
@@ -219,12 +223,19 @@ void HostSession::send(const Message& message, std::span<const int> fds) {
   if (!sent && sent.error().cause == Cause::Busy) kill("does not read its control socket");
 }
 
+// What comes faster is heard later: the socket fills, and its sender waits.
 awaitable<void> HostSession::read_control() {
   const auto self = shared_from_this();
+  auto second_over = steady_clock::now();
+  int heard = 0;
   while (!over()) {
     const bool ready = co_await readable(control_);
     if (!ready) co_return;
-    for (int i = 0; i < kPacketsPerTurn && !over(); ++i) {
+    if (steady_clock::now() >= second_over) {
+      second_over = steady_clock::now() + std::chrono::seconds(1);
+      heard = 0;
+    }
+    for (int i = 0; i < kPacketsPerTurn && !over(); ++i, ++heard) {
       auto packet = receive_packet(process_.control());
       if (!packet) {
         if (packet.error().sys_errno != 0) kill("sent more than a control message may hold");
@@ -232,9 +243,7 @@ awaitable<void> HostSession::read_control() {
         co_return;
       }
       if (!*packet) break;
-      const std::string_view rule = packets_.admit()
-                                        ? messages_.take((*packet)->bytes, (*packet)->fds.size())
-                                        : std::string_view("more messages than anyone needs to send");
+      const std::string_view rule = messages_.take((*packet)->bytes, (*packet)->fds.size());
       if (!rule.empty()) {
         log(Level::Error, {.device = label_, .host_pid = pid(), .message_id = kMsgHostLied},
             fmt::format("handler-host broke the control protocol: {}; it is ended", rule));
@@ -242,7 +251,11 @@ awaitable<void> HostSession::read_control() {
         co_return;
       }
     }
-    co_await asio::post(io_, asio::use_awaitable);
+    if (heard < kPacketsPerSecond) {
+      co_await asio::post(io_, asio::use_awaitable);
+    } else {
+      co_await pause_.wait_until(second_over);
+    }
   }
 }
 
@@ -270,6 +283,7 @@ awaitable<void> HostSession::watch_end() {
   }
   take_error_bytes();
   ended_ = true;
+  held_.reset();
   // Before it can speak, a host says there what it lacks.
   if (!messages_.greeted() && !last_error_line_.empty()) *how += ": " + last_error_line_;
   const std::string text = why_killed_.empty() ? *how : fmt::format("{} ({})", why_killed_, *how);

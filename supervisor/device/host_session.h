@@ -81,6 +81,8 @@ class HostSession final : public std::enable_shared_from_this<HostSession>, priv
   // Ends the process; `why` becomes part of how it ended.
   void kill(std::string why);
   void abandon() { owner_ = nullptr; }
+  // Is let go of when the process is gone, whoever lets go of this object before.
+  void hold_until_end(std::shared_ptr<const void> what) { held_ = std::move(what); }
   // We end, the process shall not: nothing is read from it any more, so that what it says waits for the next
   // supervisor; the owner hears nothing more, and who waits for an answer gets a failure. Its end of the
   // control socket stays good only if somebody keeps what duplicate() gave.
@@ -139,14 +141,15 @@ class HostSession final : public std::enable_shared_from_this<HostSession>, priv
   HostMessages messages_;
   Wake hello_;
   Wake end_;
+  Wake pause_;  // of read_control()
   Walls told_walls_;
+  std::shared_ptr<const void> held_;
   bool ended_ = false;
   bool left_running_ = false;
   std::string why_killed_;  // or left
   std::string unfinished_error_line_, last_error_line_;
   std::map<std::uint64_t, Question*> questions_;
   RateLimit log_limit_;
-  RateLimit packets_;  // each costs the control thread something, which is everybody's
 };
 
 }  // namespace bulkhead::supervisor

@@ -48,8 +48,10 @@ class KernelLink {
 
   // Whether the kernel waits for any reply of ours.
   [[nodiscard]] bool owes() const { return desk_->owes(); }
-  // After end_pending_netlink_waits(): what was owed is void, a reply could meet another wait.
-  void forget_owed() { desk_->forget(); }
+  // Names what is owed so far.
+  [[nodiscard]] std::uint64_t latest_owed() const { return desk_->latest(); }
+  // After end_pending_netlink_waits(): what was owed before it is void, a reply could meet another wait.
+  void forget_owed(std::uint64_t latest) { desk_->forget(latest); }
   // Before the end, if nobody comes next: TcmUserPort::wait_no_more(). What is owed stays owed.
   [[nodiscard]] Result<> wait_no_more() { return port_->wait_no_more(); }
   // At the end: answers what is owed with EIO, sends nothing later.

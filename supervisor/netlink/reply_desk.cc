@@ -100,7 +100,7 @@ bool ReplyDesk::settle(std::uint32_t device_id, std::uint64_t serial, std::int32
   if (entry == owed_.end()) return false;
   const EventKind kind = entry->second.kind;
   owed_.erase(entry);
-  send({kind, device_id, status});
+  send({kind, device_id, serial, status});
   return true;
 }
 
@@ -125,9 +125,9 @@ void ReplyDesk::retry_later() {
   });
 }
 
-void ReplyDesk::forget() {
-  owed_.clear();
-  unsent_.clear();
+void ReplyDesk::forget(std::uint64_t latest) {
+  std::erase_if(owed_, [latest](const auto& entry) { return entry.second.serial <= latest; });
+  std::erase_if(unsent_, [latest](const Unsent& reply) { return reply.serial <= latest; });
 }
 
 void ReplyDesk::close() {

@@ -59,8 +59,10 @@ class ReplyDesk : public std::enable_shared_from_this<ReplyDesk> {
   // answered, or a reset), so what was owed for it is void and never sent.
   PendingReply owe(EventKind kind, std::uint32_t device_id, std::chrono::milliseconds limit);
   [[nodiscard]] bool owes() const { return !owed_.empty() || !unsent_.empty(); }
-  // The kernel has stopped all waiting: nothing is owed any more.
-  void forget();
+  // Names what is owed so far.
+  [[nodiscard]] std::uint64_t latest() const { return last_serial_; }
+  // The kernel has stopped waiting for that and everything before: it is not owed any more.
+  void forget(std::uint64_t latest);
   // Answers all that is owed with EIO and sends no more.
   void close();
 
@@ -74,6 +76,7 @@ class ReplyDesk : public std::enable_shared_from_this<ReplyDesk> {
   struct Unsent {
     EventKind kind;
     std::uint32_t device_id;
+    std::uint64_t serial;
     std::int32_t status;
   };
   [[nodiscard]] std::map<std::uint32_t, Owed>::iterator find(std::uint32_t device_id, std::uint64_t serial);

@@ -204,10 +204,10 @@ Result<HostProcess> HostProcess::start(const HostCommand& command) {
 
 Result<HostProcess> HostProcess::adopt(HostDescriptors descriptors) {
   auto pid = pid_of(descriptors.pidfd);
-  if (!pid) return std::unexpected(std::move(pid.error()));
+  if (!pid && pid.error().cause != Cause::NotFound) return std::unexpected(std::move(pid.error()));
   for (const UniqueFd* fd : {&descriptors.control, &descriptors.standard_error})
     if (auto done = make_non_blocking(*fd); !done) return std::unexpected(std::move(done.error()));
-  return HostProcess(*pid, std::move(descriptors), Parent::Init);
+  return HostProcess(pid.value_or(0), std::move(descriptors), Parent::Init);
 }
 
 Result<HostDescriptors> HostProcess::duplicate() const {

@@ -41,8 +41,8 @@ class HostProcess {
 
   // A host that an earlier supervisor started: no child of ours, so the status it ends with goes to init.
   // Nothing is believed of it but that it is the process behind the pidfd: see host_check.h. One that has
-  // ended but is not reaped yet is taken, and seen to have ended. Errors: NotFound when it is gone; BadInput
-  // when the pidfd is none, or of a process that we can't see.
+  // ended is taken, and seen to have ended; what it said last can be read. Errors: BadInput when the pidfd is
+  // none, or of a process that we can't see.
   [[nodiscard]] static Result<HostProcess> adopt(HostDescriptors descriptors);
 
   // Copies, for somebody who keeps them for the next supervisor. They don't end with this object.
@@ -56,7 +56,7 @@ class HostProcess {
   // Kills what is still running, unless it shall outlive us; the zombie is reaped here if it can be at once.
   ~HostProcess();
 
-  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] pid_t pid() const { return pid_; }  // 0: adopted when it was gone
   // Readable when the process has ended.
   [[nodiscard]] const UniqueFd& pidfd() const { return pidfd_; }
   [[nodiscard]] UniqueFd& control() { return control_; }
@@ -72,7 +72,7 @@ class HostProcess {
  private:
   enum class Parent : std::uint8_t { Us, Init };
   HostProcess(pid_t pid, HostDescriptors descriptors, Parent parent);
-  pid_t pid_ = 0;
+  pid_t pid_ = 0;  // of messages only
   Parent parent_ = Parent::Us;
   bool ours_to_end_ = true;
   UniqueFd pidfd_;

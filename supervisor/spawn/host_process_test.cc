@@ -169,13 +169,15 @@ TEST_F(AdoptedHost, ThatHasEndedMeanwhileIsNotTakenForAnother) {
     EXPECT_EQ(again.error().cause, Cause::NotFound);
 }
 
-TEST_F(HostProcessTest, ThatIsReapedCantBeAdopted) {
+// Init reaps what no supervisor is there to reap.
+TEST_F(HostProcessTest, ThatIsReapedIsSeenToHaveEndedWhenItIsAdopted) {
   auto host = start("exit 0");
   auto copies = std::move(*host.duplicate());
   EXPECT_EQ(end_of(host), "exited with code 0");
   auto adopted = HostProcess::adopt(std::move(copies));
-  ASSERT_FALSE(adopted);
-  EXPECT_EQ(adopted.error().cause, Cause::NotFound);
+  ASSERT_TRUE(adopted);
+  EXPECT_EQ(adopted->pid(), 0);
+  EXPECT_TRUE(adopted->reap());
 }
 
 TEST_F(HostProcessTest, WithoutAPidfdNobodyIsAdopted) {

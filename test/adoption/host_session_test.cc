@@ -222,6 +222,26 @@ TEST_F(Succession, AQuestionThatDiedWithItsSupervisorIsAnsweredByTheNext) {
   EXPECT_FALSE(owner.end);
 }
 
+// Each INQUIRY is a question of the host's; an initiator in a tight loop must not cost the others their host.
+TEST_F(Succession, AHostThatAsksWithoutEndIsHeardSlowly) {
+  live_and_die("");
+  adopt();
+  ASSERT_TRUE(answer_of(io, session->take_over("next", kLimit)));
+  const auto deadline = std::chrono::steady_clock::now() + kLimit;
+  for (int i = 0; i < 1200; ++i) {
+    channel->submit(SlotIndex{1}, inquire_serial());
+    channel->publish();
+    // Without a pause, which would keep it from being too much.
+    while (!channel->has_completion() && !owner.end && std::chrono::steady_clock::now() < deadline) {
+      io.restart();
+      io.poll();
+    }
+    ASSERT_EQ(next_status(), 0) << "INQUIRY " << i;
+  }
+  EXPECT_EQ(owner.identities, 1200);
+  EXPECT_FALSE(owner.end);
+}
+
 TEST_F(Succession, AHostThatDiedWhileNobodyWatchedIsSeenToHaveEnded) {
   live_and_die("");
   auto process = HostProcess::adopt(std::move(kept));

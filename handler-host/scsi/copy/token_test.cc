@@ -208,12 +208,14 @@ TEST(Offload, ATokenExpires) {
   TestLun lun;
   const Bytes token = token_for(lun, {{0, 8}}, kId, 1);
   EXPECT_THAT(write_using(lun, write_using_list(token, {{20, 8}})), IsGood());
+  EXPECT_FALSE(lun.unit.granted().writes) << "a write must revoke it";
   // Looking at the list of tokens does not keep one alive, so it tells when the second is over.
   const auto late = std::chrono::steady_clock::now() + 30s;
   while (lun.get(receive_copy4(kAllTokens, 0)).data.size() > 8 && std::chrono::steady_clock::now() < late)
     std::this_thread::yield();
   EXPECT_THAT(write_using(lun, write_using_list(token, {{20, 8}})),
               HasSense(SenseKey::IllegalRequest, asc::kTokenExpired));
+  EXPECT_TRUE(lun.unit.granted().writes);
 }
 
 TEST(WriteUsingToken, DeletesTheTokenIfAsked) {

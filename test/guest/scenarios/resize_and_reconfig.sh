@@ -77,6 +77,26 @@ reconfigure() {
   refused_config EINVAL 'has 1048576 bytes, the LUN' file//scratch/small.raw
 }
 
+# The change that brings a LUN back whose image was moved.
+moved_image() {
+  local disk
+  say "== an image that was moved"
+  make_backing /scratch/here.raw 64M
+  create_lun file moved 64M /scratch/here.raw
+  disk=$(loopback_lun moved)
+  dd if=/dev/urandom of="$disk" oflag=direct bs=4096 count=1 status=none
+  mv /scratch/here.raw /scratch/there.raw
+  kill -9 "$(property moved HostPid)"
+  wait_until 60 property_matches moved StateReason '/scratch/here.raw does not exist' || die "it is not missed: $(tcmuctl show moved)"
+  expect_eq "$(set_attribute moved dev_config file//scratch/nowhere.raw)" ENOENT "changing to a file that is not there either"
+  expect_eq "$(property moved Config)" file//scratch/here.raw "Config after that"
+  expect_eq "$(set_attribute moved dev_config file//scratch/there.raw)" 0 "changing to where it is now"
+  wait_state moved serving
+  expect_eq "$(property moved Config)" file//scratch/there.raw "Config on the bus"
+  cmp -n 4096 "$disk" /scratch/there.raw || die "the image's data is not the LUN's"
+  delete_lun moved
+}
+
 another_file() {
   local disk
   say "== another file"
@@ -126,6 +146,23 @@ write_cache() {
   expect_eq "$(property d0 HostPid)" "$host" "the host"
 }
 
+# What the configuration says counts again once it says something else; an initiator's kernel hears of it.
+write_cache_of_configuration() {
+  local disk=$1 changes
+  mode_changes() { dmesg | grep -c "Mode parameters changed" || true; }
+  more_mode_changes() { [ "$(mode_changes)" -gt "$1" ]; }
+  expect_eq "$(set_attribute d0 dev_config 'file//scratch/d0.raw?write_cache=off')" 0 "a configuration without a cache"
+  expect_eq "$(caching "$disk") $(property d0 WriteCache)" "00 false" "WCE of a configuration without a cache"
+  # A host that tells of something else has told that nobody switched the cache.
+  expect_eq "$(set_attribute d0 dev_size $((512 * MIB)))" 0 "another size meanwhile"
+  expect_eq "$(set_attribute d0 dev_size $((1024 * MIB)))" 0 "the size before"
+  changes=$(mode_changes)
+  expect_eq "$(set_attribute d0 dev_config file//scratch/d0.raw)" 0 "the configuration before"
+  load_flows d0 "$disk"
+  wait_until 10 more_mode_changes "$changes" || die "no unit attention tells initiators that there is a cache again"
+  expect_eq "$(caching "$disk") $(property d0 WriteCache)" "04 true" "WCE of the configuration before"
+}
+
 # A switched cache stays switched when the host is replaced, and when the daemon is.
 cache_survives() {
   local disk=$1 host
@@ -163,8 +200,10 @@ load_flows d0 "$disk"
 resize "$disk"
 reconfigure "$disk"
 write_cache "$disk"
+write_cache_of_configuration "$disk"
 cache_survives "$disk"
 load_stop d0
 another_file
+moved_image
 wait_until 30 property_matches d0 WWN '^[0-9a-f-]{36}$'
 saved_configuration "$(property d0 WWN)"
