@@ -125,6 +125,9 @@ int main(int count, char** arguments) {
   start_logging({.level = loaded.settings.log_level, .directory = loaded.settings.log_directory});
   for (const std::string& warning : loaded.warnings)
     log(Level::Warning, {.message_id = kMsgConfiguration}, warning);
+  if (loaded.unread)
+    log(Level::Warning, {.message_id = kMsgConfiguration},
+        "it counts as empty until it changes and can be read");
   if (!is_root)
     return fail_to_start(
         {Cause::Denied, EPERM, "must run as root: start it with systemctl start tcmu-supervisor"});

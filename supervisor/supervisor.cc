@@ -140,6 +140,9 @@ awaitable<void> Supervisor::reload_settings() {
 void Supervisor::take(LoadedSettings loaded) {
   for (const std::string& warning : loaded.warnings)
     log(Level::Warning, {.message_id = kMsgConfiguration}, warning);
+  // What it closes stays closed.
+  if (loaded.unread)
+    return log(Level::Warning, {.message_id = kMsgConfiguration}, "what was read of it last still holds");
   Settings& fresh = loaded.settings;
   for (const auto key : needs_restart(settings_, fresh))
     log(Level::Warning, {.message_id = kMsgConfiguration},

@@ -48,22 +48,26 @@ std::string set_number(std::optional<Number>& to, std::string_view key, std::str
   return fmt::format("{} is {}, not within {} to {}: {} is used", key, number, least, most, *to);
 }
 
-// "seccomp, user-namespace": separated by commas, blanks around them; nothing: none.
+// "seccomp, user-namespace": separated by commas, blanks around them; nothing: none. What can't be meant is
+// left out, but the rest counts: a line with a mistake must not open what it was to close.
 std::string set_walls(std::optional<std::vector<std::string>>& to, std::string_view key,
                       std::string_view text) {
   std::vector<std::string> walls;
+  std::string complaint;
   for (const auto part : std::views::split(text, ',')) {
     std::string_view name(part.begin(), part.end());
     name.remove_prefix(std::min(name.find_first_not_of(" \t"), name.size()));
     name = name.substr(0, name.find_last_not_of(" \t") + 1);
     if (name.empty() && walls.empty()) continue;
     if (name.empty() || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz-") != std::string_view::npos)
-      return fmt::format("{} wants names of walls, separated by commas, not \"{}\": ignored", key,
-                         printable(text.substr(0, 60)));
-    walls.emplace_back(name);
+      complaint =
+          fmt::format("{} wants names of walls, separated by commas, not \"{}\": that one is left out", key,
+                      printable(name.substr(0, 60)));
+    else
+      walls.emplace_back(name);
   }
   to = std::move(walls);
-  return {};
+  return complaint;
 }
 
 // "0-3,8", and nothing for all; whether there are such the kernel knows.
@@ -75,8 +79,7 @@ std::string set_list(std::optional<std::string>& to, std::string_view key, std::
   return {};
 }
 
-// "/srv:/var/lib/images". What can't be meant is left out, but the rest counts: a line with a mistake must
-// not open what it was to close.
+// "/srv:/var/lib/images". With mistakes as above.
 std::string set_folders(std::optional<std::vector<std::string>>& to, std::string_view key,
                         std::string_view text) {
   std::vector<std::string> folders;
@@ -151,7 +154,12 @@ constexpr KeyRule kKeys[] = {
                       std::string_view text) { return set_folders(s.file_roots, key, text); }},
     {"file_symlinks",
      [](DeviceSettings& s, std::string_view key, std::string_view text) {
-       return set_word(s.file_symlinks, key, text, "follow", Symlinks::Follow, "refuse", Symlinks::Refuse);
+       std::string complaint =
+           set_word(s.file_symlinks, key, text, "follow", Symlinks::Follow, "refuse", Symlinks::Refuse);
+       if (complaint.empty()) return complaint;
+       s.file_symlinks = Symlinks::Refuse;
+       return fmt::format("{} wants follow or refuse, not \"{}\": refuse is used", key,
+                          printable(text.substr(0, 60)));
      }},
     {"host_cpu_weight", [](DeviceSettings& s, std::string_view key,
                            std::string_view text) { return set_number(s.cpu_weight, key, text, 1, 10000); }},

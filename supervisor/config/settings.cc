@@ -123,7 +123,8 @@ LoadedSettings SettingsLoader::load() {
   settings.handler_folder = command_line_.handler_folder;
   settings.open_files = command_line_.open_files;
   const Result<std::optional<ConfigFile>> file = read_config(config_file_);
-  if (!file) loaded.warnings.push_back(file.error().what + "; it counts as empty");
+  loaded.unread = !file;
+  if (!file) loaded.warnings.push_back(file.error().what);
   if (!file || !*file) return loaded;
   std::vector<std::string> complaints = (*file)->problems;
   std::vector<ConfigEntry> unknown;

@@ -32,6 +32,7 @@ struct Settings {
 
 struct LoadedSettings {
   Settings settings;
+  bool unread = false;                // the file is there, but could not be read: `settings` are without it
   std::vector<std::string> warnings;  // each names file and line; unknown keys only the first time
 };
 

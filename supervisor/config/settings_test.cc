@@ -88,10 +88,11 @@ TEST_F(SettingsTest, KeyThatIsCommentedOutReturnsToItsDefaultOnReload) {
   EXPECT_EQ(loader.load().settings.log_level, Level::Info);
 }
 
-TEST_F(SettingsTest, UnreadableFileCountsAsEmptyAndIsTold) {
+TEST_F(SettingsTest, AnUnreadableFileIsTold) {
   const LoadedSettings loaded = SettingsLoader(testing::TempDir(), {}, {}).load();
   EXPECT_EQ(loaded.settings, Settings());
-  EXPECT_THAT(loaded.warnings, ElementsAre(HasSubstr("not a regular file; it counts as empty")));
+  EXPECT_TRUE(loaded.unread);
+  EXPECT_THAT(loaded.warnings, ElementsAre(HasSubstr("not a regular file")));
 }
 
 TEST_F(SettingsTest, SectionsAreAboutDevicesAndHoldNothingElse) {
