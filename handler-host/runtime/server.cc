@@ -252,12 +252,10 @@ void Server::offer_grant() {
 }
 
 void Server::tell_changed_facts() {
-  // An initiator that was told of the end of a sanitize operation writes again; with the old state a next
-  // host would erase that. So this waits, if it must.
-  if (parts_.unit.state() != told_state_) return tell_facts();
-  const bool write_cache = parts_.unit.write_cache();
-  // Must not wait here; if the socket is full, the next round tries again.
-  if (write_cache != told_write_cache_ && parts_.control.try_send(facts())) told_write_cache_ = write_cache;
+  // Before the answer that tells an initiator. One that was told of the end of a sanitize operation writes
+  // again, and with the old state a next host would erase that; one that has switched the cache off flushes
+  // no more. So this waits, if it must.
+  if (parts_.unit.state() != told_state_ || parts_.unit.write_cache() != told_write_cache_) tell_facts();
 }
 
 void Server::send(const control::Message& message) {

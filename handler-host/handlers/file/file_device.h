@@ -57,6 +57,7 @@ class FileDevice final : public Device, private Finisher {
   [[nodiscard]] bool try_another_zeroing(Operation& operation, int number);
   // A block that is mapped in part is mapped.
   void round_to_blocks(Run& run) const;
+  IoStatus how_it_failed(const Operation& operation, int number);
   void report_failure(const Operation& operation, int number);
   void report_end(std::uint64_t end);
 

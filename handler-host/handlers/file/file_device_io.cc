@@ -1,6 +1,8 @@
 // The data path of FileDevice: from the host's call to the answer.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -189,12 +191,15 @@ void FileDevice::report_failure(const Operation& operation, int number) {
 
 void FileDevice::report_end(std::uint64_t end) {
   services_.count("beyond_end", 1);
-  services_.log(
-      LogLevel::Error,
-      fmt::format(
-          "{}: a command needs {} bytes of it, but it has been cut to {}: restore it from a backup, or "
-          "if its end never held data, `truncate -s {} {}`",
-          shown(config_.path), end, backing_.bytes, size_.value, shown(config_.path)));
+  const std::string remedy =
+      backing_.kind == BackingKind::BlockDevice
+          ? fmt::format("make it {} bytes large again, or if it is to stay so, make the LUN as small",
+                        size_.value)
+          : fmt::format("restore it from a backup, or if its end never held data, `truncate -s {} {}`",
+                        size_.value, shown(config_.path));
+  services_.log(LogLevel::Error,
+                fmt::format("{}: a command needs {} bytes of it, but it has been cut to {}: {}",
+                            shown(config_.path), end, backing_.bytes, remedy));
 }
 
 void FileDevice::finish(Operation& operation, IoStatus status) {
@@ -239,7 +244,11 @@ bool FileDevice::still_reaches(std::uint64_t end, Io& io) {
 void FileDevice::look_at_file() {
   size_fresh_ = true;
   open_turn();
-  if (backing_.kind == BackingKind::BlockDevice) return;
+  if (backing_.kind == BackingKind::BlockDevice) {
+    std::uint64_t bytes = 0;
+    if (::ioctl(backing_.fd.get(), BLKGETSIZE64, &bytes) == 0) backing_.bytes = bytes;
+    return;
+  }
   // Without asking a server: an ordinary fstat() has NFS write everything back first.
   struct statx status{};
   if (::statx(backing_.fd.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE | STATX_NLINK, &status) !=

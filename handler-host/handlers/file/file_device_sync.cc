@@ -56,15 +56,33 @@ void FileDevice::finished(Operation& operation, std::int64_t result) noexcept {
   settle();
 }
 
-void FileDevice::failed(Operation& operation, int number) {
-  if (try_another_zeroing(operation, number)) return start(operation);
+// As initiators are to see it; told to the log.
+IoStatus FileDevice::how_it_failed(const Operation& operation, int number) {
+  if (number == ENOSPC && operation.work == Work::Write && backing_.kind == BackingKind::BlockDevice) {
+    // So says one that has been cut too.
+    look_at_file();
+    if (const std::uint64_t end = operation.offset + operation.left; end > backing_.bytes) {
+      report_end(end);
+      return IoStatus::BeyondEnd;
+    }
+  }
   report_failure(operation, number);
   const IoStatus status = status_of(operation.work, number);
+  // "Try again" is for what has changed nothing.
+  return status == IoStatus::Busy && operation.work == Work::Write && operation.left < operation.all
+             ? IoStatus::WriteError
+             : status;
+}
+
+void FileDevice::failed(Operation& operation, int number) {
+  if (try_another_zeroing(operation, number)) return start(operation);
+  const IoStatus status = how_it_failed(operation, number);
   if (operation.sync.number == 0) return finish(operation, status);
   // Past the page cache, a durable write that found no room, memory or permission has done nothing yet.
-  // Through it, whatever it says may be about an earlier one.
+  // Through it, whatever it says may be about an earlier one, unless it is that the file system can't do it.
   const bool own_affair =
-      direct_alignment_ != 0 && operation.work != Work::Flush && status != IoStatus::WriteError;
+      operation.work != Work::Flush &&
+      (direct_alignment_ != 0 ? status != IoStatus::WriteError : status == IoStatus::NotSupported);
   if (own_affair) {
     order_.withdraw(operation);
   } else {

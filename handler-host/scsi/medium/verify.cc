@@ -93,16 +93,11 @@ Flow no_atomic_write(Task& task, IoStatus) {
   return task.unit().write_cache() ? task.flush(flushed) : check(task);
 }
 
-Flow written(Task& task, IoStatus status) {
-  if (status != IoStatus::Ok) return task.fail(status);
-  return check(task);
-}
-
 Flow locked(Task& task, IoStatus) {
   const Unit& unit = task.unit();
   const Extent extent = extent_of(task);
   return task.write(unit.offset_of(extent.first), task.data().first(unit.bytes_of(extent.count).value),
-                    Durability::Durable, written);
+                    Durability::Durable, flushed);
 }
 
 }  // namespace

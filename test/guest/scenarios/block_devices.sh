@@ -41,6 +41,13 @@ on_loop() { # on_loop NAME BLOCK-SIZE
   after=$(du -m "/scratch/$name.img" | cut -f1)
   [[ $before -ge 12 && $after -le 1 ]] || die "after blkdiscard the file below takes $after MiB, before $before"
   cmp -n $((64 * MIB)) "$disk" /dev/zero || die "discarded blocks are no zeroes"
+  # One that is cut has lost its end; that is not the same as being full.
+  truncate -s 32M "/scratch/$name.img"
+  losetup -c "$loop"
+  expect_sense "medium error / write error" "$disk" -s "$bytes" -i /dev/urandom 2a 00 "$(lba10 $((48 * MIB / bytes)))" 00 00 01 00
+  expect_sense "medium error / unrecovered read error" "$disk" -r "$bytes" 28 00 "$(lba10 $((48 * MIB / bytes)))" 00 00 01 00
+  wait_until 10 journal_has "$loop: a command needs .* bytes of it, but it has been cut to 33554432: make it 67108864 bytes large again" ||
+    die "the journal does not tell of the device's end"
   delete_lun "$name"
   losetup -d "$loop"
 }
