@@ -76,23 +76,8 @@ Result<BackstoreIdentity> Backstore::identity() const {
   return identity;
 }
 
-Result<std::string> Backstore::dev_config() const {
-  Result<std::string> text = read_attribute(folder_ + "/attrib/dev_config");
-  if (text && text->ends_with('\n')) text->pop_back();
-  return text;
-}
-
 Result<std::uint32_t> Backstore::device_id() const {
   return read_number<std::uint32_t>(folder_ + "/statistics/scsi_dev/indx");
-}
-
-Result<Blocked> Backstore::blocked() const {
-  const std::string path = folder_ + "/action/block_dev";
-  const Result<std::string> text = read_attribute(path);
-  if (!text) return std::unexpected(text.error());
-  if (*text == "blocked") return Blocked::Yes;
-  if (*text == "unblocked") return Blocked::No;
-  return fail(Cause::BadInput, EPROTO, fmt::format("{}: neither blocked nor unblocked: \"{}\"", path, *text));
 }
 
 Result<bool> Backstore::configured() const {

@@ -42,14 +42,11 @@ class Backstore {
   // cmd_time_out alone, in seconds; it can't change while the device is exported.
   [[nodiscard]] Result<std::uint32_t> command_timeout() const;
   [[nodiscard]] Result<BackstoreIdentity> identity() const;
-  // As parse_uio_name() gives it: without the newline that `echo` put at its end.
-  [[nodiscard]] Result<std::string> dev_config() const;
   // The kernel's number for the device in netlink (TCMU_ATTR_DEVICE_ID).
   [[nodiscard]] Result<std::uint32_t> device_id() const;
   // False from "uio device exists" until the kernel has its ADDED reply: actions are refused until then.
   [[nodiscard]] Result<bool> configured() const;
 
-  [[nodiscard]] Result<Blocked> blocked() const;
   // Blocked: new and waiting commands are answered BUSY, running ones go on. Outlives its writer.
   [[nodiscard]] Result<> set_blocked(Blocked blocked) const;
   // Ends every running command and empties the ring. Data areas and command ids are reused at once: nothing

@@ -78,12 +78,11 @@ TEST_F(BackstoreTest, DeviceIdIsTheStatisticsIndex) {
   EXPECT_EQ(backstore_.device_id(), 5u);
 }
 
-TEST_F(BackstoreTest, BlockedIsReadAndWritten) {
-  EXPECT_EQ(backstore_.blocked(), Blocked::No);
+TEST_F(BackstoreTest, BlockedIsWritten) {
   ASSERT_TRUE(backstore_.set_blocked(Blocked::Yes).has_value());
   EXPECT_EQ(get("action/block_dev").substr(0, 1), "1");
-  put("action/block_dev", "blocked\n");
-  EXPECT_EQ(backstore_.blocked(), Blocked::Yes);
+  ASSERT_TRUE(backstore_.set_blocked(Blocked::No).has_value());
+  EXPECT_EQ(get("action/block_dev").substr(0, 1), "0");
 }
 
 TEST_F(BackstoreTest, ResetRingWritesTheKernelsNumber) {
@@ -114,11 +113,6 @@ TEST_F(BackstoreTest, ConfiguredIsWhatEnableSays) {
   EXPECT_EQ(backstore_.configured(), false);
   remove("enable");
   EXPECT_EQ(backstore_.configured().error().cause, Cause::NotFound);
-}
-
-TEST_F(BackstoreTest, DevConfigLosesTheNewlineThatEchoPutThere) {
-  put("attrib/dev_config", "file//a\n\n");
-  EXPECT_EQ(backstore_.dev_config(), "file//a");
 }
 
 }  // namespace
