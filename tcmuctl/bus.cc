@@ -93,7 +93,11 @@ Failure failure_of(const sd_bus_error* error, int r) {
   if (is(SD_BUS_ERROR_SERVICE_UNKNOWN) || is(SD_BUS_ERROR_NAME_HAS_NO_OWNER)) return not_running();
   if (is(SD_BUS_ERROR_ACCESS_DENIED)) return {ExitCode::Denied, text};
   if (is(SD_BUS_ERROR_UNKNOWN_OBJECT)) return {ExitCode::NotFound, text};
-  if (is(SD_BUS_ERROR_TIMEOUT) || is(SD_BUS_ERROR_NO_REPLY)) return {ExitCode::TimedOut, text};
+  if (is(SD_BUS_ERROR_TIMEOUT) || is(SD_BUS_ERROR_NO_REPLY))
+    return {ExitCode::TimedOut,
+            fmt::format("tcmu-supervisor did not answer in time ({}); 'tcmuctl doctor' and 'journalctl -u "
+                        "tcmu-supervisor' tell more",
+                        text)};
   return {ExitCode::Failed, text};
 }
 

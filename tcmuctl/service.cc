@@ -161,7 +161,8 @@ Outcome<> operate(Bus& bus, const Device& device, const std::string& method,
                                 kOperationDeadline);
   if (done) return {};
   Failure failure = done.error();
-  if (failure.code == ExitCode::Denied)
+  // The supervisor says why, and what would help; the bus's own refusal is about messages and policies.
+  if (failure.code == ExitCode::Denied && failure.text.find("for root only") == std::string::npos)
     failure.text = fmt::format("{} of {} is for root only", method, device.key);
   return std::unexpected(failure);
 }

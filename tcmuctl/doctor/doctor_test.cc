@@ -121,6 +121,10 @@ TEST_F(DoctorTest, APolicyFileTheBusCannotReadIsNamedWithTheModeThatIsWrong) {
 
 TEST_F(DoctorTest, ALeftOverPolicyOfTcmuRunnersIsNoticed) {
   write("/etc/dbus-1/system.d/tcmu-runner.conf", "<busconfig/>");
+  EXPECT_EQ(text(check_policy_file(root_)).find("tcmu-runner.conf"), std::string::npos)
+      << "the package's own";
+  write("/etc/dbus-1/system.d/tcmu-runner.conf",
+        R"(<busconfig><allow own_prefix="org.kernel"/></busconfig>)");
   Findings findings = check_policy_file(root_);
   EXPECT_FALSE(has_problem(findings));
   EXPECT_NE(text(findings).find("notice   /etc/dbus-1/system.d/tcmu-runner.conf lets every user"),
