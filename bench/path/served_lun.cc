@@ -76,10 +76,8 @@ Result<std::unique_ptr<ServedLun>> ServedLun::serve(boost::asio::io_context& io,
   if (auto started = run_until_answered(io, (*lun)->start_host(io)); !started)
     return std::unexpected(std::move(started.error()));
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  while ((*lun)->parts_.grants && !(*lun)->offer_ && std::chrono::steady_clock::now() < deadline)
-    io.run_one_for(100ms);
-  if ((*lun)->parts_.grants && !(*lun)->offer_)
-    return fail(Cause::TimedOut, ETIMEDOUT, "the handler-host offers no I/O grant");
+  while ((*lun)->awaits_grant() && std::chrono::steady_clock::now() < deadline) io.run_one_for(100ms);
+  if ((*lun)->awaits_grant()) return fail(Cause::TimedOut, ETIMEDOUT, "the handler-host offers no I/O grant");
   return lun;
 }
 

@@ -51,6 +51,8 @@ class ServedLun final : public supervisor::PumpClient,
   // Takes it off the pump and ends the host.
   ~ServedLun() override;
   [[nodiscard]] pid_t host() const { return session_->pid(); }
+  // Grants are wanted, and the host has not offered one yet: that comes while `io` runs.
+  [[nodiscard]] bool awaits_grant() const { return parts_.grants && !offer_; }
 
  private:
   ServedLun(supervisor::Pump& pump, supervisor::CommandRing ring,

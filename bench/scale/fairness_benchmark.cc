@@ -73,6 +73,7 @@ int run(int argc, char** argv) {
   CLI::App app("What a LUN with one command at a time suffers from a deep queue beside it");
   app.add_option("--depth", wanted.depth, "commands under way of the other LUN")->check(CLI::Range(1, 128));
   app.add_option("--pumps", wanted.pumps, "1: both share it");
+  app.add_flag("--grants", wanted.grants, "commands are done without the hosts, as io_grants = on");
   app.add_option("--rounds", rounds, "alone and beside, in turns")->check(CLI::Range(1, 1000));
   app.add_option("--seconds", seconds, "of one round")->check(CLI::Range(0.01, 3600.0));
   app.add_option("--folder", wanted.folder, "for their files, which are removed at the end");
@@ -95,6 +96,7 @@ int run(int argc, char** argv) {
     (i % 2 == 0 ? alone : beside).push_back(*round);
   }
   const json report{{"pumps", wanted.pumps},
+                    {"grants", wanted.grants},
                     {"depth", wanted.depth},
                     {"alone_p50_us", median(alone, &Round::p50_us)},
                     {"alone_p99_us", median(alone, &Round::p99_us)},

@@ -17,15 +17,23 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr std::chrono::seconds kGrantDeadline{10};
+
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-// With data in all of it: a hole would cost no read.
+// With data in all of it: what was never written would cost no read.
 Result<> make_file(const std::string& path, std::uint64_t bytes) {
   const UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
   if (!file) return fail_errno(errno, fmt::format("make {}", path));
-  if (::fchmod(file.get(), 0666) != 0 || ::posix_fallocate(file.get(), 0, static_cast<off_t>(bytes)) != 0)
+  const std::vector<std::byte> piece(1 << 20, std::byte{0xa5});
+  for (std::uint64_t at = 0; at < bytes; at += piece.size()) {
+    const std::uint64_t size = std::min<std::uint64_t>(piece.size(), bytes - at);
+    if (::pwrite(file.get(), piece.data(), size, static_cast<off_t>(at)) != static_cast<ssize_t>(size))
+      return fail_errno(errno, fmt::format("fill {}", path));
+  }
+  if (::fchmod(file.get(), 0666) != 0 || ::fdatasync(file.get()) != 0)
     return fail_errno(errno, fmt::format("fill {}", path));
   return {};
 }
@@ -53,6 +61,12 @@ Result<std::unique_ptr<ServedLuns>> ServedLuns::start(const LunsWanted& wanted) 
   while (!failed && pending()) all->io_.run_one();
   if (failed) return std::unexpected(std::move(*failed));
   all->start_seconds_ = seconds_since(begin);
+  auto awaiting = [&] {
+    return std::ranges::any_of(all->luns_, [](const auto& lun) { return lun->awaits_grant(); });
+  };
+  const auto deadline = Clock::now() + kGrantDeadline;
+  while (awaiting() && Clock::now() < deadline) all->io_.run_one_for(std::chrono::milliseconds(100));
+  if (awaiting()) return fail(Cause::TimedOut, ETIMEDOUT, "a handler-host offers no I/O grant");
   return all;
 }
 
@@ -69,6 +83,7 @@ boost::asio::awaitable<void> ServedLuns::start_one(std::size_t index, const Luns
                  .subtype = "file",
                  .config = files_[index],
                  .bytes = wanted.bytes,
+                 .grants = wanted.grants,
                  .starts = &starts};
   const auto begin = Clock::now();
   auto starting = ServedLun::start(io_, *pumps_[index % pumps_.size()], std::move(parts));

@@ -26,6 +26,7 @@ struct LunsWanted {
   std::string folder;  // for their files
   std::string host_program;
   std::string library;
+  bool grants = false;         // as io_grants in tcmu.conf
   std::uint32_t host_uid = 0;  // above 0: closed in as this user and those after it
 };
 

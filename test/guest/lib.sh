@@ -69,16 +69,21 @@ within() { timeout --kill-after=10 "$(deadline "$1")" "${@:2}"; }
 # wait_until SECONDS COMMAND...: polls until the command (a function will do) succeeds. Returns 1 with a message at the
 # deadline, so that a plain call ends the scenario. The command's output is dropped; it must not call die.
 wait_until() {
-  local seconds ends
+  happens "$@" && return
+  local seconds
   seconds=$(deadline "$1")
   shift
-  ends=$((SECONDS + seconds))
+  note_reason "waited $seconds s in vain for: $*"
+  printf 'waited %d s in vain for: %s\n' "$seconds" "$*" >&2
+  return 1
+}
+
+# happens SECONDS CONDITION...: like wait_until, but it is no failure if it does not.
+happens() {
+  local ends=$((SECONDS + $(deadline "$1")))
+  shift
   until "$@" >/dev/null 2>&1; do
-    if [ "$SECONDS" -ge "$ends" ]; then
-      note_reason "waited $seconds s in vain for: $*"
-      printf 'waited %d s in vain for: %s\n' "$seconds" "$*" >&2
-      return 1
-    fi
+    [ "$SECONDS" -lt "$ends" ] || return 1
     sleep 0.05
   done
 }

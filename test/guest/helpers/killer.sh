@@ -16,16 +16,6 @@ actions_by_kind() { cut -f2 "$FILES/actions.txt" | sort | uniq -c | awk '{ print
 # Its length is what matters here, not what happens meanwhile: the storm is made of times.
 pause_ms() { sleep "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))"; }
 
-# happens SECONDS CONDITION...: like wait_until, but it is no failure if it does not.
-happens() {
-  local ends=$((SECONDS + $1))
-  shift
-  until "$@" >/dev/null 2>&1; do
-    [ "$SECONDS" -lt "$ends" ] || return 1
-    sleep 0.05
-  done
-}
-
 # shuffled WORD...: into SHUFFLED. Not in a subshell: that would draw from a copy of the sequence.
 shuffled() {
   local i j word

@@ -164,7 +164,7 @@ too_old() {
   writer=$!
   wait_until 30 property_is waits InFlight 1
   kill -STOP "$supervisor"
-  wait_until 60 gone "$writer" || true # by the kernel's timer
+  happens 60 gone "$writer" || true # by the kernel's timer
   kill -CONT "$supervisor"
   wait_until 60 property_over waits Expired 0 || die "nothing expired: $(tcmuctl show waits)"
   tcmuctl resume waits

@@ -4,7 +4,7 @@
 # SOAK_ACTIONS="..." for other kinds of trouble (test/guest/helpers/killer.sh); docs/soak.md tells more.
 # run: by-name
 # boot: own
-# timeout: 100000
+# timeout: 700000
 source /usr/lib/bulkhead-guest/lib.sh
 source /usr/lib/bulkhead-guest/helpers/storm.sh
 source /usr/lib/bulkhead-guest/helpers/soak.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The storm over one LUN beside one bystander, so that each has a pump for itself and I/O grants do what they can. What they did
-# is recorded. STORM_SECONDS=N lasts longer; test/guest/helpers/speed.sh tells of other ways to serve.
+# is recorded. STORM_SECONDS=N (up to 400) lasts longer; test/guest/helpers/speed.sh tells of other ways to serve.
 # run: by-name
 # timeout: 600
 source /usr/lib/bulkhead-guest/lib.sh

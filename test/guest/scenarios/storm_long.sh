@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The storm for ten minutes, beside a calm minute. STORM_SEED=N repeats a sequence, STORM_SECONDS=N takes another time.
+# The storm for ten minutes, beside a calm minute. STORM_SEED=N repeats a sequence, STORM_SECONDS=N (up to 1800) takes another time.
 # run: by-name
 # timeout: 2400
 source /usr/lib/bulkhead-guest/lib.sh
