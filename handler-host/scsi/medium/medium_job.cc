@@ -23,6 +23,8 @@ constexpr std::uint64_t kWindow = 64 * 1024 * 1024;
 constexpr std::uint64_t kDiscardWindow = 1024 * 1024 * 1024;
 // A handler may have to write them after all.
 constexpr std::uint64_t kZeroesPiece = 16 * 1024 * 1024;
+// Until a piece that the handler was too busy for is tried again.
+constexpr std::uint32_t kAgainAfterMs = 100;
 
 }  // namespace
 
@@ -164,6 +166,8 @@ void MediumJob::fill_scratch() {
 void MediumJob::done(IoStatus status) noexcept {
   unit_.blocks().release(all_);
   unit_.scratch_lock().release(scratch_);
+  // For want of memory, say: no reason to give up the work of hours.
+  if (status == IoStatus::Busy) return unit_.services().after(kAgainAfterMs, [this] { step(); });
   switch (act_) {
     case Act::Change:
       return changed(status);
