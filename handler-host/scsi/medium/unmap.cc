@@ -93,11 +93,7 @@ Flow locked(Task& task, IoStatus) {
 // What encloses all of the list's blocks.
 BlockRange hull(std::span<const std::uint8_t> list, std::uint32_t descriptors) {
   BlockRange all;
-  for (std::uint32_t i = 0; i < descriptors; ++i) {
-    const BlockRange one = range_of(descriptor(list, i));
-    if (one.empty()) continue;
-    all = all.empty() ? one : BlockRange{std::min(all.first, one.first), std::max(all.end, one.end)};
-  }
+  for (std::uint32_t i = 0; i < descriptors; ++i) all = enclosing(all, range_of(descriptor(list, i)));
   return all;
 }
 
