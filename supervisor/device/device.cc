@@ -98,9 +98,8 @@ awaitable<void> Device::live(KernelDeviceAge age, PendingReply added, std::optio
   boost::asio::co_spawn(context_.io, watch(), boost::asio::detached);
   while (!leaving_) {
     Result<> up;
-    if (host_ && (!attached_ || host_end_)) {  // adopted, and can't go on
-      log(Level::Warning, log_fields(),
-          "the handler-host of the last supervisor can't go on; a fresh one takes its commands");
+    if (host_ && (!attached_ || host_end_)) {  // adopted, or of a configuration that is refused
+      log(Level::Warning, log_fields(), "this handler-host can't go on; a fresh one takes its commands");
       ask_witness();
       co_await lose_host();
       if (leaving_) break;
