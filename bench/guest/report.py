@@ -19,6 +19,8 @@ TITLES = {
     "p99_us": "Latency, 99th percentile (us)",
     "pss_kib": "Memory of the daemon's processes (PSS, KiB)",
 }
+# They say that they have no write cache: the initiator's kernel leaves the flushes out, so that theirs is another job.
+NOTHING_TO_FLUSH = ("fileio", "ceiling")
 COLOURS = ["#8a8f98", "#c9a227", "#2a6fb0", "#3a9d5d", "#b04a2a", "#6a4ab0"]
 
 
@@ -27,6 +29,8 @@ def read(path):
     values = collections.defaultdict(list)
     for line in pathlib.Path(path).read_text().splitlines():
         _, who, work, what, value = line.split("\t")
+        if work.endswith("fsync") and who in NOTHING_TO_FLUSH:
+            continue
         values[what, work, who].append(float(value))
     for (what, work, who), numbers in list(values.items()):
         ceiling = values.get((what, work, "ceiling"))

@@ -48,8 +48,8 @@ std::string set_number(std::optional<Number>& to, std::string_view key, std::str
   return fmt::format("{} is {}, not within {} to {}: {} is used", key, number, least, most, *to);
 }
 
-// "seccomp, user-namespace": separated by commas, blanks around them; nothing: none. What can't be meant is
-// left out, but the rest counts: a line with a mistake must not open what it was to close.
+// "seccomp, user-namespace": separated by commas, blanks around them; nothing: none. A line with a
+// mistake must not open what it was to close: what can't be meant is a wall that no host has.
 std::string set_walls(std::optional<std::vector<std::string>>& to, std::string_view key,
                       std::string_view text) {
   std::vector<std::string> walls;
@@ -58,13 +58,15 @@ std::string set_walls(std::optional<std::vector<std::string>>& to, std::string_v
     std::string_view name(part.begin(), part.end());
     name.remove_prefix(std::min(name.find_first_not_of(" \t"), name.size()));
     name = name.substr(0, name.find_last_not_of(" \t") + 1);
-    if (name.empty() && walls.empty()) continue;
-    if (name.empty() || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz-") != std::string_view::npos)
+    if (name.empty()) {
+      if (!text.empty()) complaint = fmt::format("{} has a comma too many", key);
+      continue;
+    }
+    if (name.find_first_not_of("abcdefghijklmnopqrstuvwxyz-") != std::string_view::npos)
       complaint =
-          fmt::format("{} wants names of walls, separated by commas, not \"{}\": that one is left out", key,
+          fmt::format("{} wants names of walls, separated by commas, not \"{}\": no host has such a one", key,
                       printable(name.substr(0, 60)));
-    else
-      walls.emplace_back(name);
+    walls.push_back(printable(name.substr(0, 60)));
   }
   to = std::move(walls);
   return complaint;
@@ -79,7 +81,7 @@ std::string set_list(std::optional<std::string>& to, std::string_view key, std::
   return {};
 }
 
-// "/srv:/var/lib/images". With mistakes as above.
+// "/srv:/var/lib/images". What can't be meant is left out, and allows nothing.
 std::string set_folders(std::optional<std::vector<std::string>>& to, std::string_view key,
                         std::string_view text) {
   std::vector<std::string> folders;

@@ -90,9 +90,12 @@ TEST(DevicePolicies, LimitsOfHosts) {
   EXPECT_THAT(complaint("host_processes = 1G"), HasSubstr("wants a number, not \"1G\""));
   EXPECT_THAT(complaint("host_cpu_weight = 0"), HasSubstr("1 is used"));
   EXPECT_THAT(complaint("host_io_weight = 10001"), HasSubstr("10000 is used"));
-  for (const char* bad :
-       {"required_walls = Seccomp", "required_walls = \"seccomp,,root\"", "required_walls = \"a;b\""})
+  for (const char* bad : {"required_walls = Seccomp", "required_walls = \"a;b\""})
     EXPECT_THAT(complaint(bad), HasSubstr("wants names of walls")) << bad;
+  EXPECT_THAT(complaint("required_walls = \"seccomp,,root\""), HasSubstr("a comma too many"));
+  DevicePolicies mistaken;
+  EXPECT_FALSE(mistaken.take(parse_config("required_walls = \"seccomp landlock\"").entries.at(0)).empty());
+  EXPECT_THAT(*mistaken.of("").required_walls, ElementsAre("seccomp landlock")) << "which no host has";
 }
 
 TEST(DevicePolicies, WhereHostsRun) {

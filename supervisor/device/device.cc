@@ -76,6 +76,7 @@ void Device::drop_host() {
   offer_.reset();
   granted_.reset();
   grant_state_ = kNoGrant;
+  ask_at_end_ = false;
 }
 
 bool Device::take_over_wait(PendingReply& added) {
@@ -100,7 +101,7 @@ awaitable<void> Device::live(KernelDeviceAge age, PendingReply added, std::optio
     Result<> up;
     if (host_ && (!attached_ || host_end_)) {  // adopted, or of a configuration that is refused
       log(Level::Warning, log_fields(), "this handler-host can't go on; a fresh one takes its commands");
-      ask_witness();
+      ask_at_end_ = true;
       co_await lose_host();
       if (leaving_) break;
     }
@@ -130,7 +131,7 @@ awaitable<void> Device::live(KernelDeviceAge age, PendingReply added, std::optio
     if (ring_broken_ && host_ && !host_end_)
       host_->kill("is replaced, as the kernel's ring must be opened anew");
     co_await lose_host();
-    if (ring_broken_) co_await reopen_ring();
+    if (ring_broken_ && !host_) co_await reopen_ring();
   }
   co_await take_down();
   watch_over_ = true;
@@ -297,6 +298,8 @@ awaitable<void> Device::serve() {
   while (!over()) {
     co_await work_off_requests();
     if (over()) break;
+    // Another host than the one it was when this began.
+    if (state_ != DeviceState::Serving && state_ != DeviceState::Held) serving_now();
     // rtslib writes the serial after it has enabled the device; of its coming nobody tells.
     const bool look = wwn_.empty() && serial_looks_ < kSerialLooks;
     const auto until = blocked_ || look ? steady_clock::now() + kLookAgain : Wake::kNever;
@@ -334,7 +337,7 @@ awaitable<void> Device::lose_host() {
   if (!host_end_) co_return;  // we are to leave, and it can't be killed
   // A host that owes no answer has told what it knew. Asked first: aborted commands are answered with the
   // channel's end.
-  if (stats_->in_flight.get() != 0) ask_witness();
+  if (ask_at_end_ || stats_->in_flight.get() != 0) ask_witness();
   co_await take_channel_away();
   co_await keep_commands_from_host(false);
   if (served) {

@@ -260,6 +260,7 @@ class Device final : public std::enable_shared_from_this<Device>,
   static constexpr const char* kNoGrant = "none: the handler offers none";
   std::string grant_state_ = kNoGrant;  // as operators see it
   bool writes_lost_ = false;            // a fresh host must be told
+  bool ask_at_end_ = false;             // the witness, whatever the present host owes then
   bool given_up_ = false;
 
   std::shared_ptr<HostSession> host_;    // shared with its coroutines

@@ -253,6 +253,7 @@ awaitable<void> Device::give_up_adoption(const Error& error) {
   ask_witness();
   co_await take_channel_away();
   co_await close_kernel_side();
+  (void)files_.begin_anew();    // what was claimed for it may be of another configuration
   co_await keeper_.drop_all();  // also when there was no kernel side to close
   drop_host();
 }

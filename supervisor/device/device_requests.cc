@@ -18,7 +18,7 @@ constexpr milliseconds kOpenDeadline{15'000};
 // A request waits its turn for at most a start of a host, a close of one, and another start.
 constexpr seconds kPatience{60};
 // A host that was killed should be gone by then. Whoever asked can't wait for one that hangs in its storage.
-constexpr seconds kEndDeadline{6};
+constexpr seconds kEndDeadline{4};
 constexpr std::size_t kMaxCounters = 64;
 
 awaitable<Result<>> nothing_to_do() {
@@ -88,6 +88,7 @@ awaitable<Result<>> Device::do_restart() {
   co_await host_gone(steady_clock::now() + kEndDeadline);
   if (!host_end_) {
     host_doomed_ = true;  // live() waits for its end
+    ask_at_end_ = !in_order;
     co_return fail(Cause::Busy, EBUSY,
                    fmt::format("handler-host {} can't be killed; its storage does not answer", host_->pid()));
   }
@@ -135,12 +136,16 @@ awaitable<Result<>> Device::do_resize(std::uint64_t size_bytes) {
 awaitable<Result<>> Device::do_write_cache(bool on) {
   if (write_cache_is(on)) co_return Result<>();
   const seconds limit = open_limit();
+  const bool off_before = write_cache_off_;
   co_await pause_grant(true);
   auto set = co_await host_->set_write_cache(on, limit);
   co_await pause_grant(false);
   if (set) {
     kernel_->facts.write_cache = on;
     write_cache_set_ = true;
+  } else if (set.error().cause == Cause::TimedOut) {
+    write_cache_off_ = off_before;
+    doom_host(fmt::format("did not switch its write cache within {} s", limit.count()));
   }
   co_return set;
 }
@@ -160,7 +165,6 @@ awaitable<Result<>> Device::do_reconfigure(std::string dev_config) {
     co_return fail(Cause::BadInput, EINVAL,
                    "the new configuration is for another handler; make a new backstore for it");
   const std::string before = std::exchange(uio_.name.dev_config, std::move(dev_config));
-  const bool served = host_ != nullptr;
   auto restarted = co_await do_restart();
   if (!restarted) {
     uio_.name.dev_config = before;
@@ -169,10 +173,7 @@ awaitable<Result<>> Device::do_reconfigure(std::string dev_config) {
   const std::string state_before = unit_state_;
   auto former_images = files_.begin_anew();
   auto up = co_await start_host();
-  if (up) {
-    if (served) serving_now();  // else live() comes to that
-    co_return up;
-  }
+  if (up) co_return up;  // serve() or live() says so
   log(Level::Error, log_fields(), fmt::format("the new configuration is refused: {}", up.error().what));
   uio_.name.dev_config = before;
   unit_state_ = state_before;

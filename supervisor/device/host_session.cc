@@ -23,7 +23,7 @@ using asio::awaitable;
 using control::Message;
 using std::chrono::steady_clock;
 
-constexpr int kLastWords = 64;       // packets of a host that has ended
+constexpr int kLastWords = 1024;     // packets of a host that has ended: more than its socket holds
 constexpr int kPacketsPerTurn = 32;  // then everybody else on the control thread gets his turn
 // Each costs the control thread something, which is everybody's. An initiator's tight loop of INQUIRY or MODE
 // SELECT makes an honest host say that much.

@@ -3,8 +3,8 @@
 //
 // Threads: the control thread. Lifetime: shared with its own coroutines, which end with the process; the
 // owner may let go at any time (abandon()), and hears nothing more then. Trust: everything the host sends is
-// judged before it is used. A message out of order, too large, or too many of them end the host with a named
-// reason.
+// judged before it is used. A message out of order or too large ends the host with a named reason; too many
+// of them are heard later.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

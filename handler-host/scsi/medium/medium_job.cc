@@ -24,7 +24,7 @@ constexpr std::uint64_t kDiscardWindow = 1024 * 1024 * 1024;
 // A handler may have to write them after all.
 constexpr std::uint64_t kZeroesPiece = 16 * 1024 * 1024;
 // Until a piece that the handler was too busy for is tried again.
-constexpr std::uint32_t kAgainAfterMs = 100;
+constexpr std::uint32_t kAgainAfterMs = 1000;
 
 }  // namespace
 
