@@ -1,6 +1,7 @@
 // The part of the data path that goes on with a dead supervisor's commands: see adopt_host().
 #include <algorithm>
 #include <utility>
+#include <variant>
 
 #include "supervisor/pump/data_path.h"
 #include "supervisor/pump/monotonic.h"
@@ -37,9 +38,11 @@ void DataPath::lose_adopted_host() {
 }
 
 // Nobody looked at the ring while there was no supervisor. When it ended, nobody knows: not before its last
-// turn. Without commands that turn may be long ago, and nothing waited.
+// turn. Without commands, here or in the ring, that turn may be long ago, and nothing waited.
 void DataPath::end_adopted_stall() {
-  if (table_.size() == 0) return;
+  const auto next = ring_.peek();
+  const bool more = next && !std::holds_alternative<std::monostate>(*next);
+  if (table_.size() == 0 && !more) return;
   const std::uint64_t last = journal_->cursors().last_turn_ns;
   const std::uint64_t now = monotonic_ns();
   if (last == 0 || last > now) return;

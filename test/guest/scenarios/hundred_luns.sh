@@ -80,6 +80,7 @@ for how in restart kill; do
   load_flows last "$disk"
 done
 load_stop last
+property_over "lun$((LUNS - 1))" LongestStallUsec 0 || die "no stall is told, though there was nobody twice"
 record "longest stall of a LUN under load, at two adoptions" "$(($(property "lun$((LUNS - 1))" LongestStallUsec) / 1000))" ms
 hand_unexport "lun$((LUNS - 1))"
 # As they came: by hand. rtslib knows of one device under an HBA.
