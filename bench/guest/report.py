@@ -89,10 +89,11 @@ def chart(values):
     height = 40 + len(works) * (bar * len(peers) + gap)
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 90}" height="{height}" font-family="sans-serif" '
            'font-size="12">', f'<rect width="100%" height="100%" fill="#ffffff"/>']
+    x = left
     for i, who in enumerate(peers):
-        x = left + i * 150
         out.append(f'<rect x="{x}" y="8" width="12" height="12" fill="{COLOURS[i % len(COLOURS)]}"/>'
                    f'<text x="{x + 18}" y="19">{who}</text>')
+        x += 36 + 7 * len(who)
     y = 34
     for work in works:
         medians = {who: statistics.median(values["iops", work, who]) for who in peers if ("iops", work, who) in values}
