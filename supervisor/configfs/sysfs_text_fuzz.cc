@@ -41,7 +41,7 @@ class Folder {
   }
 
  private:
-  char path_[40] = "/dev/shm/sysfs_text_fuzz.XXXXXX";  // files by the thousand
+  char path_[40] = "/dev/shm/sysfs_text_fuzz.XXXXXX";  // in memory, as each input writes all the files
 };
 
 std::string_view line_of(std::string_view& rest) {

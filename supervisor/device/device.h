@@ -117,7 +117,7 @@ class Device final : public std::enable_shared_from_this<Device>,
  private:
   using Time = std::chrono::steady_clock::time_point;
 
-  // device.cc: the life; device_kernel_side.cc: what of it concerns the kernel
+  // device.cc: the life; device_host.cc: its present host; device_kernel_side.cc: what concerns the kernel
   boost::asio::awaitable<Result<>> bring_up();
   boost::asio::awaitable<Result<>> open_kernel_side();
   boost::asio::awaitable<Result<>> start_host();
