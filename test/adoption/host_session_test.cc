@@ -290,6 +290,7 @@ class ClosedInHost : public ::testing::Test {
  protected:
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "only root can start a host that closes itself in";
+    // Not the test's own folder: only its user can reach that, and the host is another.
     std::string pattern = "/tmp/closed-in-host-XXXXXX";
     folder = ::mkdtemp(pattern.data());
     std::filesystem::permissions(folder, std::filesystem::perms(0755));
