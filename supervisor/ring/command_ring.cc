@@ -111,8 +111,11 @@ Result<CommandRing> CommandRing::adopt(std::span<std::byte> region, JournalCurso
 
 // On the way around the ring from `from`, is `at` met before `to` is passed?
 bool CommandRing::between(std::uint32_t from, std::uint32_t at, std::uint32_t to) const {
-  auto way = [this, from](std::uint32_t end) { return (end + ring_bytes_ - from) % ring_bytes_; };
-  return at < ring_bytes_ && to < ring_bytes_ && way(at) <= way(to);
+  return at < ring_bytes_ && to < ring_bytes_ && way(from, at) <= way(from, to);
+}
+
+std::uint32_t CommandRing::way(std::uint32_t from, std::uint32_t to) const {
+  return (to + ring_bytes_ - from) % ring_bytes_;
 }
 
 std::uint32_t CommandRing::load_head() const {
@@ -128,13 +131,15 @@ std::uint32_t CommandRing::after(std::uint32_t at, std::uint32_t length) const {
   return (at + length) % ring_bytes_;
 }
 
-Result<CommandRing::Entry> CommandRing::entry_at(std::uint32_t at) const {
+Result<CommandRing::Entry> CommandRing::entry_at(std::uint32_t at, std::uint32_t head) const {
   const std::size_t in_region = std::size_t{ring_offset_} + at;
   const auto len_op = read_field<std::uint32_t>(region_, in_region);
   const std::uint32_t length = length_of(len_op);
   // Length 0 is what fresh memory reads as: following it would never end.
   if (length < sizeof(kernel::EntryHeader) || length > ring_bytes_ - at)
     return malformed(at, fmt::format("length {} does not fit", length));
+  // Past a head that no entry begins at a walk would have no end, and would take carriers for new commands.
+  if (length > way(at, head)) return malformed(at, fmt::format("length {} goes beyond the head", length));
   return Entry{at, length, op_of(len_op), in_region};
 }
 
@@ -183,8 +188,8 @@ Result<RingEntry> CommandRing::peek() {
   const std::uint32_t head = load_head();
   if (head >= ring_bytes_ || head % 8 != 0) return malformed(head, "head outside of the ring");
   if (was_reset()) return malformed(published_, "the tail was moved by somebody else: the ring was reset");
-  for (std::uint32_t walked = 0; next_ != head;) {
-    auto entry = entry_at(next_);
+  while (next_ != head) {
+    auto entry = entry_at(next_, head);
     if (!entry) return std::unexpected(std::move(entry.error()));
     if (entry->op == kernel::Op::Command) {
       auto command = parse_command(*entry);
@@ -196,9 +201,6 @@ Result<RingEntry> CommandRing::peek() {
       if (!request) return std::unexpected(std::move(request.error()));
       return RingEntry(*request);
     }
-    // Past a head that no entry begins at there would be no end.
-    walked += entry->length;
-    if (walked > ring_bytes_) return malformed(next_, "a whole round of entries that are no commands");
     move_next(sequence(), after(next_, entry->length));  // PAD, which fills the ring's end
   }
   return RingEntry();

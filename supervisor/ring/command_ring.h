@@ -93,12 +93,13 @@ class CommandRing {
   CommandRing() = default;
   [[nodiscard]] static Result<CommandRing> look_at(std::span<std::byte> region, JournalCursors& cursors);
   struct Entry;
-  [[nodiscard]] Result<Entry> entry_at(std::uint32_t at) const;
+  [[nodiscard]] Result<Entry> entry_at(std::uint32_t at, std::uint32_t head) const;
   [[nodiscard]] Result<RingCommand> parse_command(const Entry& entry) const;
   [[nodiscard]] Result<RingTaskManagement> parse_task_management(const Entry& entry) const;
   [[nodiscard]] std::uint32_t after(std::uint32_t at, std::uint32_t length) const;
   [[nodiscard]] bool is_command(std::uint32_t at) const;
   [[nodiscard]] std::uint32_t length_at(std::uint32_t at) const;
+  [[nodiscard]] std::uint32_t way(std::uint32_t from, std::uint32_t to) const;
   [[nodiscard]] bool between(std::uint32_t from, std::uint32_t at, std::uint32_t to) const;
   void move_next(std::uint64_t count, std::uint32_t to);
   [[nodiscard]] std::uint32_t load_head() const;

@@ -261,7 +261,9 @@ TEST(CommandRing, MalformedEntriesAreRefusedByName) {
   expect_refused<std::uint32_t>(0, 0x1, "length 0");
   expect_refused<std::uint32_t>(0, 0x10001, "does not fit");
   expect_refused<std::uint32_t>(0, 0x41, "too short");
-  expect_refused<std::uint32_t>(0, 0x1000, "entries that are no commands");  // a PAD, head within it
+  expect_refused<std::uint32_t>(0, 0x1000, "beyond the head");     // a PAD, head within it
+  expect_refused<std::uint32_t>(0, 0x88 | 1, "beyond the head");   // a command, head within it
+  expect_refused<std::uint32_t>(0, 0xfe8 | 2, "beyond the head");  // task management, head within it
   expect_refused<std::uint32_t>(8, 1u << 20, "segments do not fit");
   expect_refused<std::uint64_t>(24, 0, "CDB outside");
   expect_refused<std::uint64_t>(24, ~0ull, "CDB outside");
