@@ -1,7 +1,6 @@
 #include "supervisor/supervisor.h"
 
 #include <fmt/format.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -46,6 +45,7 @@ Supervisor::Supervisor(SettingsLoader loader, Settings settings, Parts parts)
                              parts_.store, images_, starts_},
                parts_.handlers, parts_.pumps, std::move(parts_.kept)),
       bus_(io_, manager_, *this, BusOptions{.version = kVersion}),
+      state_(io_, pool_, parts_.store),
       link_(io_.get_executor(), std::move(parts_.port), kReplyLimit),
       signals_(io_, SIGTERM, SIGINT, SIGHUP) {
   relay_.to = &bus_;
@@ -95,14 +95,14 @@ awaitable<void> Supervisor::watch_kernel_interface() {
   }
 }
 
-void Supervisor::show_status() const {
+void Supervisor::show_status() {
   if (stopping_) return;
   std::string status = "Serving";
   if (!kernel_lacks_.empty())
     status = "Waiting: " + kernel_lacks_;
   else if (!named_once_)
     status = "Serving without D-Bus";
-  sd_notify(0, ("STATUS=" + status).c_str());
+  state_.tell("STATUS=" + status);
 }
 
 awaitable<void> Supervisor::follow_signals() {
@@ -162,7 +162,7 @@ awaitable<void> Supervisor::start_without_bus() {
   asio::steady_timer patience(io_, kBusPatience);
   co_await patience.async_wait(asio::use_awaitable);
   if (named_once_ || stopping_) co_return;
-  sd_notify(0, "READY=1");
+  state_.tell("READY=1");
   show_status();
 }
 
@@ -174,11 +174,12 @@ awaitable<void> Supervisor::stop_or_make_way() {
         co_await pool_.run<std::string>("ask systemd why it stops us", kStopReasonDeadline, std::move(ask));
     if (stop_reason(job) == StopReason::Restart && !stopping_) {
       stopping_ = true;
-      sd_notify(0, "STOPPING=1\nSTATUS=Making way for the next supervisor");
+      state_.tell("STOPPING=1\nSTATUS=Making way for the next supervisor");
       log(Level::Info, {}, "the next supervisor goes on with the hosts");
       manager_.leave_running();
       bus_.stop();
       link_.close();
+      co_await state_.told();
       io_.stop();
       co_return;
     }
@@ -191,7 +192,7 @@ awaitable<void> Supervisor::stop(int exit_code) {
   if (stopping_) co_return;
   stopping_ = true;
   exit_code_ = exit_code;
-  sd_notify(0, "STOPPING=1\nSTATUS=Finishing the commands in flight");
+  state_.tell("STOPPING=1\nSTATUS=Finishing the commands in flight");
   bus_.stop();
   co_await manager_.stop();
   // The process ends without destructors; whoever still waits in the kernel must not wait for us. At a stop
@@ -203,18 +204,19 @@ awaitable<void> Supervisor::stop(int exit_code) {
   if (exit_code == 0 && alone && kernel_lacks_.empty())
     if (auto ended = end_pending_netlink_waits(root_); !ended)
       log(Level::Warning, {.message_id = kMsgKernelInterface}, ended.error().what);
+  co_await state_.told();
   io_.stop();
 }
 
 void Supervisor::give_up(const std::string& why) {
   log(Level::Critical, {}, why);
-  sd_notify(0, ("STATUS=" + why).c_str());
+  state_.tell("STATUS=" + why);
   asio::co_spawn(io_, stop(1), asio::detached);
 }
 
 void Supervisor::name_acquired() {
   named_once_ = true;
-  sd_notify(0, "READY=1");
+  state_.tell("READY=1");
   show_status();
 }
 

@@ -18,6 +18,7 @@
 #include "supervisor/device/device_manager.h"
 #include "supervisor/keeper/kept_lun.h"
 #include "supervisor/netlink/kernel_link.h"
+#include "supervisor/process/service_state.h"
 #include "supervisor/pump/pump.h"
 #include "supervisor/spawn/cgroups.h"
 
@@ -61,7 +62,7 @@ class Supervisor final : private BusEvents {
   boost::asio::awaitable<void> stop(int exit_code);
   boost::asio::awaitable<void> stop_or_make_way();
   void give_up(const std::string& why);
-  void show_status() const;
+  void show_status();
   void name_acquired() override;
   void name_refused(const Error& error) override;
 
@@ -78,6 +79,7 @@ class Supervisor final : private BusEvents {
   ObserverRelay relay_;
   DeviceManager manager_;
   BusService bus_;
+  ServiceState state_;
   KernelLink link_;
   boost::asio::signal_set signals_;
   std::string kernel_lacks_;  // and the remedy; empty: nothing

@@ -49,6 +49,8 @@ class FdStore {
   [[nodiscard]] Result<> keep(std::string_view name, const UniqueFd& fd) const;
   // Gives up all that were kept under this name. None: no error.
   [[nodiscard]] Result<> drop(std::string_view name) const;
+  // The service's state: READY=1 and the like. BLOCKS as the others do.
+  [[nodiscard]] Result<> tell(std::string_view state) const { return send(state, nullptr); }
   // Waits until systemd has done what it was told before: a copy that was dropped is closed then. A uio
   // device can be opened anew only after that. BLOCKS as the others do.
   [[nodiscard]] Result<> settle() const;
