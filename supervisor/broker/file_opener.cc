@@ -27,7 +27,7 @@ class Counted {
 // Whose claims count; nullptr: nobody's.
 struct Claimant {
   ImageClaims* claims;
-  std::weak_ptr<const std::string> owner;
+  std::weak_ptr<const ImageClaims::Lun> owner;
 };
 
 Result<FileForHost> open_with_witness(const std::string& config, const FileAsked& asked,
@@ -84,7 +84,7 @@ void FileOpener::claim(const std::string& config, const UniqueFd& image) {
 }
 
 ImageClaims::Owner FileOpener::begin_anew() {
-  return std::exchange(owner_, std::make_shared<const std::string>(*owner_));
+  return std::exchange(owner_, std::make_shared<const ImageClaims::Lun>(*owner_));
 }
 
 }  // namespace bulkhead::supervisor

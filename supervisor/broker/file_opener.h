@@ -30,10 +30,7 @@ class FileOpener {
  public:
   // `most`: calls that may run or hang at a time. `device`: the name under which it claims images.
   FileOpener(BlockingPool& pool, unsigned most, ImageClaims& claims, std::string device)
-      : pool_(pool),
-        most_(most),
-        claims_(&claims),
-        owner_(std::make_shared<const std::string>(std::move(device))) {}
+      : pool_(pool), most_(most), claims_(&claims), owner_(claims.new_lun(std::move(device))) {}
   // For what only looks: claims nothing, and is not told of others' claims.
   FileOpener(BlockingPool& pool, unsigned most) : pool_(pool), most_(most) {}
 

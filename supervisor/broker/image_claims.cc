@@ -20,7 +20,7 @@ Result<ImageClaims::Image> ImageClaims::identify(const UniqueFd& image) {
   return Image(false, makedev(status.stx_dev_major, status.stx_dev_minor), status.stx_ino);
 }
 
-Result<> ImageClaims::take(const std::weak_ptr<const std::string>& owner, const UniqueFd& image,
+Result<> ImageClaims::take(const std::weak_ptr<const Lun>& owner, const UniqueFd& image,
                            const std::string& path, Access access) {
   const auto id = identify(image);
   if (!id) return std::unexpected(id.error());
@@ -30,15 +30,20 @@ Result<> ImageClaims::take(const std::weak_ptr<const std::string>& owner, const 
   std::erase_if(claims_, [](const auto& claim) { return claim.second.owner.expired(); });
   const auto at = claims_.find(*id);
   const Owner holder = at == claims_.end() ? nullptr : at->second.owner.lock();
-  if (holder && *holder != *asking)
+  if (holder && holder->number != asking->number && holder->name == asking->name)
+    return fail(Cause::Busy, EBUSY,
+                fmt::format("{} is still open for writing by the host of an earlier {}, which has not ended "
+                            "yet: storage that does not answer holds it; try again once it has",
+                            printable(path), asking->name));
+  if (holder && holder->number != asking->number)
     return fail(
         Cause::Busy, EBUSY,
         fmt::format(
             "{} is wanted by {} and open for writing by {}{}: use one image for one LUN alone, or add "
             "lock=off to the configuration of {} if sharing is meant",
-            printable(path), *asking, *holder,
+            printable(path), asking->name, holder->name,
             at->second.path.empty() || at->second.path == path ? "" : " as " + printable(at->second.path),
-            *asking));
+            asking->name));
   if (access == Access::Write) claims_.insert_or_assign(*id, Claim{owner, path});
   return {};
 }

@@ -30,9 +30,8 @@ class ImageClaimsTest : public ::testing::Test {
 
   const std::string path_ = ::testing::TempDir() + "/a.img", link_ = ::testing::TempDir() + "/link.img",
                     other_path_ = ::testing::TempDir() + "/b.img";
-  ImageClaims::Owner first_ = std::make_shared<const std::string>("user_1/first"),
-                     second_ = std::make_shared<const std::string>("user_2/second");
   ImageClaims claims_;
+  ImageClaims::Owner first_ = claims_.new_lun("user_1/first"), second_ = claims_.new_lun("user_2/second");
 };
 
 TEST_F(ImageClaimsTest, WhatOneWritesNoOtherGetsByWhateverName) {
@@ -53,7 +52,16 @@ TEST_F(ImageClaimsTest, ReadersShare) {
 
 TEST_F(ImageClaimsTest, NextHostOfTheSameLunGetsIt) {
   EXPECT_TRUE(take(first_, path_));
-  EXPECT_TRUE(take(std::make_shared<const std::string>(*first_), path_));
+  EXPECT_TRUE(take(std::make_shared<const ImageClaims::Lun>(*first_), path_));
+}
+
+TEST_F(ImageClaimsTest, LunOfTheSameNameWaitsForTheHostOfTheFormerOne) {
+  EXPECT_TRUE(take(first_, path_));
+  const auto again = claims_.new_lun("user_1/first");
+  EXPECT_THAT(take(again, path_).error().what, HasSubstr("by the host of an earlier user_1/first"));
+  EXPECT_FALSE(take(again, path_, Access::Read));
+  first_.reset();
+  EXPECT_TRUE(take(again, path_));
 }
 
 TEST_F(ImageClaimsTest, ClaimEndsWithItsOwner) {
@@ -63,7 +71,7 @@ TEST_F(ImageClaimsTest, ClaimEndsWithItsOwner) {
 }
 
 TEST_F(ImageClaimsTest, WhoHasGoneGetsNothing) {
-  const std::weak_ptr<const std::string> gone = first_;
+  const std::weak_ptr<const ImageClaims::Lun> gone = first_;
   first_.reset();
   EXPECT_FALSE(claims_.take(gone, open(path_), path_, Access::Write));
   EXPECT_TRUE(take(second_, path_));
