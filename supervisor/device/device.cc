@@ -82,6 +82,7 @@ awaitable<void> Device::live(KernelDeviceAge age, PendingReply added, std::optio
   boost::asio::co_spawn(context_.io, watch(), boost::asio::detached);
   while (!leaving_) {
     Result<> up;
+    if (ring_broken_ && !host_) co_await reopen_ring();
     if (host_ && (!attached_ || host_end_)) {  // adopted, or of a configuration that is refused
       log(Level::Warning, log_fields(), "this handler-host can't go on; a fresh one takes its commands");
       ask_at_end_ = true;
@@ -114,7 +115,6 @@ awaitable<void> Device::live(KernelDeviceAge age, PendingReply added, std::optio
     if (ring_broken_ && host_ && !host_end_)
       host_->kill("is replaced, as the kernel's ring must be opened anew");
     co_await lose_host();
-    if (ring_broken_ && !host_) co_await reopen_ring();
   }
   co_await take_down();
   watch_over_ = true;

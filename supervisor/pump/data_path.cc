@@ -140,11 +140,8 @@ bool DataPath::consume() {
       if (!refuse_too_large(*command)) return false;
       continue;
     }
-    auto index = table_.add(*command, ring_.sequence(), no_room_ns_ != 0 ? no_room_ns_ : now_ns_);
-    if (!index) {  // stays in the ring until an answer makes room
-      if (no_room_ns_ == 0) no_room_ns_ = now_ns_;
-      return false;
-    }
+    auto index = table_.add(*command, ring_.sequence(), arrival_ns());
+    if (!index) return no_room();
     no_room_ns_ = 0;
     ring_.take(*command, table_.segments_of(*index));
     BULKHEAD_PROBE4(command_taken, this, command->id.value, command->cdb[0], command->data_bytes);
@@ -154,10 +151,21 @@ bool DataPath::consume() {
   return !broken_;
 }
 
-// False: no slot is free; as for any other command, an answer makes room.
+// The command stays in the ring until an answer makes room.
+bool DataPath::no_room() {
+  no_room_ns_ = arrival_ns();
+  return false;
+}
+
+std::uint64_t DataPath::arrival_ns() const {
+  return no_room_ns_ != 0 ? no_room_ns_ : now_ns_;
+}
+
+// False: no slot is free.
 bool DataPath::refuse_too_large(const RingCommand& command) {
-  auto index = table_.add_too_large(command, ring_.sequence(), now_ns_);
-  if (!index) return false;
+  auto index = table_.add_too_large(command, ring_.sequence(), arrival_ns());
+  if (!index) return no_room();
+  no_room_ns_ = 0;
   ring_.take_without_data();
   fail_command(*index, kTransferTooLong);
   return true;
@@ -194,7 +202,7 @@ void DataPath::manage(const RingTaskManagement& request) {
 // True: there is more that can go on at once.
 bool DataPath::submit_waiting() {
   turn_due_ns_ = 0;
-  if (!channel_ || held_) return false;
+  if (!channel_ || held_ || broken_) return false;  // a broken ring's data area is not what it was
   std::uint64_t granted_bytes = 0;
   while (next_to_submit_ && (suspects_ == 0 || submitted_ == 0)) {
     if (granted_bytes >= kGrantedAtOnce) return true;
@@ -262,6 +270,10 @@ bool DataPath::submit(SlotIndex index) {
   return true;
 }
 
+bool DataPath::ring_is_ours() const {
+  return !broken_ && !ring_.was_reset();
+}
+
 // Brings what the host gave to where the kernel fetches it, and sees to it that nothing else of the kernel's
 // data area, which holds older commands' bytes, reaches the initiator.
 bool DataPath::return_data(SlotIndex index, std::uint32_t data_bytes, RingAnswer& answer) {
@@ -292,7 +304,7 @@ void DataPath::finish(SlotIndex index, std::uint8_t status, std::span<const std:
   RingAnswer answer{command.id, command.sequence, status, sense, 0};
   // Also of what has no data: an initiator may have said that it reads, and gets what lies there.
   const bool perhaps_reads = command.facts.direction != channel::Direction::Out;
-  if (is_good(status) && perhaps_reads && !return_data(index, data_bytes, answer)) {
+  if (is_good(status) && perhaps_reads && ring_is_ours() && !return_data(index, data_bytes, answer)) {
     answer.scsi_status = kStatusCheckCondition;
     answer.sense = kInternalTargetFailure;
     answer.read_len = 0;
@@ -307,6 +319,7 @@ void DataPath::answer(SlotIndex index, const RingAnswer& answer, std::uint32_t d
   if (command.progress.state == CommandState::Submitted) with_host(command, -1);
   if (command.progress.replays >= kSuspectAfter) --suspects_;
   forget_read(index);
+  if (next_to_submit_ == index) next_to_submit_ = table_.newer_than(index);
   table_.remove(index);
 }
 

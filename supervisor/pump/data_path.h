@@ -144,6 +144,8 @@ class DataPath {
   [[nodiscard]] bool dealt_with_before(const channel::CompletionEntry& entry);
   bool consume();
   bool refuse_too_large(const RingCommand& command);
+  bool no_room();
+  [[nodiscard]] std::uint64_t arrival_ns() const;  // of what is taken from the ring now
   void manage(const RingTaskManagement& request);
   bool submit_waiting();
   bool submit(SlotIndex index);
@@ -152,6 +154,7 @@ class DataPath {
   void finish(SlotIndex index, std::uint8_t status, std::span<const std::uint8_t> sense,
               std::uint32_t data_bytes);
   void answer(SlotIndex index, const RingAnswer& answer, std::uint32_t data_bytes);
+  [[nodiscard]] bool ring_is_ours() const;  // so its data area is
   [[nodiscard]] bool return_data(SlotIndex index, std::uint32_t data_bytes, RingAnswer& answer);
   void fail_command(SlotIndex index, const FixedSense& sense);
   void retire_submitted(SlotIndex index);

@@ -232,6 +232,49 @@ TEST_F(DirectPathTest, WhatIsUnderWayWhenThePumpLeavesIsTheHosts) {
   EXPECT_EQ(status(ticket), 0);
 }
 
+// A slot that a read leaves is the next command's: nobody may still take it for where waiting ones begin.
+TEST_F(DirectPathTest, WhatWaitsBehindAReadIsGivenToAHostThatCameMeanwhile) {
+  start_granting_host();
+  const auto first = read(3);
+  path.set_held(true);
+  const auto waiting = kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0).value();
+  turn();
+  kill_host();
+  FakeHost& host = start_host();
+  storage_answers();
+  EXPECT_EQ(status(first), 0);
+  const auto later = kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0).value();
+  turn();
+  path.set_held(false);
+  turn();
+  while (const auto slot = host.next()) host.answer(*slot);
+  turn();
+  EXPECT_EQ(status(waiting), 0);
+  EXPECT_EQ(status(later), 0);
+}
+
+TEST_F(DirectPathTest, WhatWaitsBehindAReadAndASuspectIsGivenToTheHost) {
+  start_host();
+  const auto suspect = kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0).value();
+  turn();
+  kill_host();
+  start_granting_host();
+  const auto first = read(3);
+  kill_host();
+  const auto waiting = kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0).value();
+  turn();
+  FakeHost& host = start_host();
+  storage_answers();
+  EXPECT_EQ(status(first), 0);
+  const auto later = kernel.queue(kTestUnitReady, FakeKernel::Data::None, 0).value();
+  turn();
+  while (const auto slot = host.next()) {
+    host.answer(*slot);
+    turn();
+  }
+  for (const auto ticket : {suspect, waiting, later}) EXPECT_EQ(status(ticket), 0);
+}
+
 TEST_F(DirectPathTest, ThoseForWhichThereIsNoRoomAreTheHosts) {
   FakeHost& host = start_granting_host();
   struct : DirectReads::Reader {

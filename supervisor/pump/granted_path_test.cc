@@ -311,5 +311,21 @@ TEST_F(GrantedPathTest, GoesOnWithWhatHadNoRoom) {
   EXPECT_TRUE(good(tickets.back()));
 }
 
+// All slots are free again without an answer of the host's, so nobody wakes the pump for what had to wait.
+TEST_F(GrantedPathTest, WhatIsTooLargeGoesOnOnceGrantsHaveMadeRoom) {
+  start_granting_host();
+  path.set_held(true);
+  std::vector<std::uint64_t> small;
+  for (std::uint32_t i = 0; i < testing::kSize.slots; ++i) small.push_back(read(0));
+  const std::uint8_t blocks = kPages * channel::kPage / kBlock + 1;
+  const auto large = kernel.queue(cdb10(0x28, 0, blocks), FakeKernel::Data::In, blocks * kBlock).value();
+  small.push_back(read(0));
+  path.set_held(false);
+  turn();
+  for (const auto ticket : small) EXPECT_TRUE(good(ticket));
+  ASSERT_TRUE(kernel.finished(large));
+  EXPECT_EQ(kernel.finished(large)->status, 2);
+}
+
 }  // namespace
 }  // namespace bulkhead::supervisor

@@ -31,6 +31,10 @@ kernel::Op op_of(std::uint32_t len_op) {
   return static_cast<kernel::Op>(len_op & kernel::kOpMask);
 }
 
+// In `kflags` of every command that was taken, also once an answer lies there. A carrier without it is a new
+// entry, so the ring was reset.
+constexpr std::uint8_t kTaken = 0x80;
+
 std::unexpected<Error> malformed(std::uint32_t at, std::string_view why) {
   return fail(Cause::PeerBroken, EPROTO, fmt::format("command ring entry at byte {}: {}", at, why));
 }
@@ -122,8 +126,11 @@ std::uint32_t CommandRing::load_head() const {
   return load_acquire(object_at<std::uint32_t>(region_, offsetof(kernel::Mailbox, head)));
 }
 
-// The tail is ours alone, but for the kernel's action/reset_ring, which tells nobody (tcmu_reset_ring).
+// The tail is ours alone, but for the kernel's action/reset_ring, which tells nobody (tcmu_reset_ring). Where
+// the tail was 0 already, the head has gone back to before what was taken; if new entries have brought it
+// past that again, they lack the mark: carrier_from().
 bool CommandRing::was_reset() const {
+  if (found_reset_ || way(published_, next_) > way(published_, load_head())) return true;
   return load_relaxed(object_at<std::uint32_t>(region_, offsetof(kernel::Mailbox, tail))) != published_;
 }
 
@@ -222,6 +229,8 @@ void CommandRing::take(const RingCommand& command, std::span<KernelSegment> segm
 }
 
 void CommandRing::take_without_data() {
+  const std::size_t flags = std::size_t{ring_offset_} + next_ + offsetof(kernel::EntryHeader, kflags);
+  persist(object_at<std::uint8_t>(region_, flags), kTaken);
   move_next(sequence() + 1, after(next_, length_at(next_)));
 }
 
@@ -237,14 +246,31 @@ bool CommandRing::is_command(std::uint32_t at) const {
   return op_of(read_field<std::uint32_t>(region_, std::size_t{ring_offset_} + at)) == kernel::Op::Command;
 }
 
+// Where the oldest command entry is, from `at` on; next_: there is none. None: what lies there is not what
+// was taken, so the ring was reset while its tail was where a reset puts it.
+std::optional<std::uint32_t> CommandRing::carrier_from(std::uint32_t at) const {
+  while (at != next_ && !is_command(at)) {
+    const std::uint32_t length = length_at(at);
+    if (length < sizeof(kernel::EntryHeader) || length > way(at, next_)) return std::nullopt;
+    at = after(at, length);
+  }
+  if (at == next_) return at;
+  const auto header = read_field<kernel::EntryHeader>(region_, std::size_t{ring_offset_} + at);
+  if (header.kflags != kTaken || length_of(header.len_op) > way(at, next_)) return std::nullopt;
+  return at;
+}
+
 void CommandRing::answer(const RingAnswer& answer) {
   // Its command has been ended, and other entries lie where it was: their bytes are no lengths to walk by.
   // peek() tells.
   if (was_reset()) return;
-  std::uint32_t at = tail_;
-  while (at != next_ && !is_command(at)) at = after(at, length_at(at));
+  const auto carrier = carrier_from(tail_);
   // Each answer has a command that was taken, and each command taken left one carrier.
-  BULKHEAD_CHECK(at != next_);
+  if (!carrier || *carrier == next_) {
+    found_reset_ = true;
+    return;
+  }
+  const std::uint32_t at = *carrier;
   const std::size_t slot = std::size_t{ring_offset_} + at;
   // len_op goes back as it came: the kernel walks by it.
   auto response = kernel::Response{.header = read_field<kernel::EntryHeader>(region_, slot)};
@@ -263,11 +289,22 @@ void CommandRing::answer(const RingAnswer& answer) {
 bool CommandRing::publish() {
   if (was_reset()) return false;
   // Entries without an answer of their own would keep the tail from ever meeting the head of an idle ring.
-  while (tail_ != next_ && !is_command(tail_)) tail_ = after(tail_, length_at(tail_));
+  const auto end = carrier_from(tail_);
+  if (!end) {
+    found_reset_ = true;
+    return false;
+  }
+  tail_ = *end;
   if (tail_ == published_) return false;
   persist(cursors_->publishing, RingMove{published_, tail_});
+  // Not a plain store: after a reset just now the kernel would take new requests for answers.
+  crash_point();
+  auto& tail = object_at<std::uint32_t>(region_, offsetof(kernel::Mailbox, tail));
+  if (!std::atomic_ref(tail).compare_exchange_strong(published_, tail_)) {
+    found_reset_ = true;
+    return false;
+  }
   published_ = tail_;
-  persist(object_at<std::uint32_t>(region_, offsetof(kernel::Mailbox, tail)), tail_);
   return true;
 }
 

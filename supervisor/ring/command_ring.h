@@ -15,6 +15,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <variant>
 
@@ -76,11 +77,14 @@ class CommandRing {
   [[nodiscard]] std::uint64_t sequence() const { return cursors_->taken.count(); }
 
   // Writes an answer into the oldest carrier. Not seen by the kernel before publish(), but settled: the next
-  // supervisor would publish it.
+  // supervisor would publish it. Nothing is written into a ring that was reset meanwhile: peek() tells.
   void answer(const RingAnswer& answer);
   // Moves the mailbox's tail over the carriers used, and over PADs and TMRs up to there. Returns whether it
   // moved, so whether the kernel needs a kick.
   bool publish();
+
+  // Somebody has reset the ring: what was taken has been ended, and its part of the data area may be others'.
+  [[nodiscard]] bool was_reset() const;
 
   // Where the kernel writes next: it has moved when commands came.
   [[nodiscard]] std::uint32_t head() const { return load_head(); }
@@ -103,7 +107,7 @@ class CommandRing {
   [[nodiscard]] bool between(std::uint32_t from, std::uint32_t at, std::uint32_t to) const;
   void move_next(std::uint64_t count, std::uint32_t to);
   [[nodiscard]] std::uint32_t load_head() const;
-  [[nodiscard]] bool was_reset() const;
+  [[nodiscard]] std::optional<std::uint32_t> carrier_from(std::uint32_t at) const;
 
   std::span<std::byte> region_;
   JournalCursors* cursors_ = nullptr;
@@ -111,6 +115,7 @@ class CommandRing {
   std::uint32_t ring_bytes_ = 0;
   bool read_len_supported_ = false;
   bool task_management_supported_ = false;
+  bool found_reset_ = false;
   std::uint32_t next_ = 0;
   std::uint32_t tail_ = 0;       // ours; ahead of the mailbox's until publish()
   std::uint32_t published_ = 0;  // the mailbox's

@@ -1,4 +1,6 @@
-// The kernel's ring as arbitrary bytes: nothing outside of the region is touched, every walk ends.
+// The kernel's ring as arbitrary bytes: nothing outside of the region is touched, every walk ends. So too
+// when other bytes lie where commands were, as after a reset.
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -30,11 +32,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto& command = std::get<RingCommand>(*entry);
     ring->take(command, segments);
     taken.push_back(command.id);
-    if (taken.size() % 3 == 0) {
-      ring->answer({.id = taken.back(), .scsi_status = 0, .sense = {}, .read_len = 8});
-      ring->publish();
-      break;  // the answer has overwritten entries that a real kernel would not show again
-    }
+    if (taken.size() != 3) continue;
+    if (data[size - 1] % 2 != 0)
+      std::reverse_copy(data + 128, data + size, reinterpret_cast<std::uint8_t*>(region.data()) + 128);
+    for (const CmdId id : taken) ring->answer({.id = id, .scsi_status = 0, .sense = {}, .read_len = 8});
+    ring->publish();
+    taken.clear();
   }
   return 0;
 }

@@ -31,10 +31,10 @@ inline constexpr std::uint8_t kUflagReadLen = 0x2;
 struct EntryHeader {
   std::uint32_t len_op;
   std::uint16_t cmd_id;
-  std::uint8_t kflags;
+  std::uint8_t kflags;  // 0 in each new entry (queue_cmd_ring), and never looked at by the kernel
   std::uint8_t uflags;
 };
-static_assert(sizeof(EntryHeader) == 8);
+static_assert(sizeof(EntryHeader) == 8 && offsetof(EntryHeader, kflags) == 6);
 
 // A command's request; segments follow it, then, inside the same entry, the CDB.
 struct Request {
