@@ -11,7 +11,9 @@
 namespace bulkhead {
 namespace {
 
-using FdBuffer = std::array<std::byte, CMSG_SPACE(kMaxControlFds * sizeof(int))>;
+constexpr std::size_t kMostFds = 253;  // SCM_MAX_FD
+template <std::size_t fds>
+using FdBuffer = std::array<std::byte, CMSG_SPACE(fds * sizeof(int))>;
 
 std::vector<UniqueFd> take_fds(msghdr& header) {
   std::vector<UniqueFd> fds;
@@ -53,7 +55,7 @@ Result<> send_packet(const UniqueFd& socket, std::span<const std::byte> bytes, s
   msghdr header{};
   header.msg_iov = &part;
   header.msg_iovlen = 1;
-  alignas(cmsghdr) FdBuffer buffer{};
+  alignas(cmsghdr) FdBuffer<kMaxControlFds> buffer{};
   if (!fds.empty()) {
     header.msg_control = buffer.data();
     header.msg_controllen = CMSG_SPACE(fds.size_bytes());
@@ -81,7 +83,7 @@ Result<std::optional<Packet>> receive_packet(const UniqueFd& socket) {
   Packet packet{.bytes = std::string(std::min(static_cast<std::size_t>(length), kMaxControlMessage), '\0'),
                 .fds = {}};
   iovec part{packet.bytes.data(), packet.bytes.size()};
-  alignas(cmsghdr) FdBuffer buffer{};
+  alignas(cmsghdr) FdBuffer<kMostFds> buffer;
   header = {};
   header.msg_iov = &part;
   header.msg_iovlen = 1;
@@ -89,8 +91,8 @@ Result<std::optional<Packet>> receive_packet(const UniqueFd& socket) {
   header.msg_controllen = buffer.size();
   if (receive(socket, header, MSG_CMSG_CLOEXEC) < 0) return fail_errno(errno, "receive a control message");
   packet.fds = take_fds(header);
-  if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
-    return fail(Cause::PeerBroken, EMSGSIZE, "control message or its descriptors exceed the limit");
+  if ((header.msg_flags & MSG_TRUNC) != 0 && packet.fds.empty())
+    return fail(Cause::PeerBroken, EMSGSIZE, "control message exceeds the limit");
   return packet;
 }
 

@@ -14,9 +14,11 @@
 namespace bulkhead {
 
 inline constexpr std::size_t kMaxControlMessage = 64 * 1024;
-inline constexpr std::size_t kMaxControlFds = 8;
+inline constexpr std::size_t kMaxControlFds = 8;  // of a packet that is sent
 
-// One packet as it came. A peer that sends fds no one asked for gets them closed with this object.
+// One packet as it came, with every descriptor that the kernel lets a packet have (SCM_MAX_FD): to close one
+// can take as long as its sender likes (SO_LINGER, a file system that does not answer), so who does not trust
+// the sender closes them where that harms nobody.
 struct Packet {
   std::string bytes;
   std::vector<UniqueFd> fds;
@@ -31,7 +33,7 @@ struct Packet {
                                    std::span<const int> fds = {});
 
 // Takes one packet. nullopt: none there now (the socket is non-blocking). Errors: PeerBroken at end of file,
-// or when the packet or its descriptors exceed the limits above.
+// or when the packet exceeds the limit above; one with descriptors comes all the same, cut.
 [[nodiscard]] Result<std::optional<Packet>> receive_packet(const UniqueFd& socket);
 
 }  // namespace bulkhead

@@ -118,7 +118,8 @@ boost::asio::awaitable<Result<>> ServedLun::start_host(boost::asio::io_context& 
       .uid = parts_.host_uid,
       .sandbox = {"--library-dir=" + std::filesystem::path(parts_.library).parent_path().string(),
                   "--threads", fmt::format("--busy-poll-usec={}", parts_.busy_poll.count())}};
-  auto session = HostSession::launch(io, command, "bench", *this);
+  static const supervisor::BlockingPool files;  // outlives every session
+  auto session = HostSession::launch(io, files, command, "bench", *this);
   if (!session) co_return std::unexpected(std::move(session.error()));
   session_ = std::move(*session);
   control::Start start;

@@ -85,4 +85,10 @@ std::shared_ptr<const UniqueFd> BlockingPool::closed_here(UniqueFd fd) const {
           }};
 }
 
+void BlockingPool::close_here(std::vector<UniqueFd> fds) const {
+  if (fds.empty()) return;
+  std::move_only_function<void()> close = [fds = std::move(fds)] {};
+  [[maybe_unused]] const Result<> queued = submit(work_, std::move(close));
+}
+
 }  // namespace bulkhead::supervisor

@@ -19,6 +19,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/unique_fd.h"
@@ -45,6 +46,9 @@ class BlockingPool {
   // A descriptor whose close may take long (the last one of a disk writes back): wherever its last holder
   // lets go, a thread of the pool closes it. May outlive the pool.
   [[nodiscard]] std::shared_ptr<const UniqueFd> closed_here(UniqueFd fd) const;
+
+  // The same for descriptors that nobody holds any more.
+  void close_here(std::vector<UniqueFd> fds) const;
 
   // Calls that run now, hanging ones included.
   [[nodiscard]] std::size_t running() const;

@@ -165,6 +165,17 @@ TEST_F(BlockingPoolTest, ClosesADescriptorWhenItsLastHolderLetsGo) {
   EXPECT_TRUE(hangs_up(reader));
 }
 
+TEST_F(BlockingPoolTest, ClosesWhatNobodyHoldsAnyMore) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const UniqueFd reader(ends[0]);
+  BlockingPool pool(1);
+  std::vector<UniqueFd> fds;
+  fds.emplace_back(ends[1]);
+  pool.close_here(std::move(fds));
+  EXPECT_TRUE(hangs_up(reader));
+}
+
 TEST_F(BlockingPoolTest, ADescriptorMayOutliveThePool) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);

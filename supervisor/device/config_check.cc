@@ -29,9 +29,10 @@ constexpr std::uint32_t kCheckUids = 1u << 20, kCheckUidCount = 1u << 10;
 // What a check host may ask of us: files its own string names, if root asked.
 class CheckOwner final : public HostSession::Owner {
  public:
-  CheckOwner(boost::asio::io_context& io, FileOpener& files, std::string config, FilePolicy policy,
-             bool may_open)
+  CheckOwner(boost::asio::io_context& io, FileOpener& files, const BlockingPool& closes, std::string config,
+             FilePolicy policy, bool may_open)
       : files_(files),
+        closes_(closes),
         config_(std::move(config)),
         policy_(std::move(policy)),
         may_open_(may_open),
@@ -42,6 +43,9 @@ class CheckOwner final : public HostSession::Owner {
     asked.create_bytes = 0;  // a check changes nothing
     auto opened = co_await files_.open(config_, std::move(asked), policy_, kOpenDeadline);
     if (!opened) co_return std::unexpected(std::move(opened.error()));
+    std::vector<UniqueFd> unwanted;
+    unwanted.push_back(std::move(opened->witness));
+    closes_.close_here(std::move(unwanted));
     co_return std::move(opened->file);
   }
   awaitable<Result<control::Identity>> host_asks_identity() override {
@@ -60,6 +64,7 @@ class CheckOwner final : public HostSession::Owner {
 
  private:
   FileOpener& files_;
+  const BlockingPool& closes_;
   const std::string config_;
   const FilePolicy policy_;
   const bool may_open_;
@@ -90,7 +95,7 @@ awaitable<ConfigVerdict> ConfigChecks::check(DeviceHandler handler, std::string 
   const auto& limits = handler.manifest.limits();
   const bool may_open = rights == CallerRights::Root && handler.manifest.needs().files();
   const DeviceSettings settings = context_.policies.of("");  // which device it is for is not known
-  CheckOwner owner(context_.io, files_, config, settings.file_policy(), may_open);
+  CheckOwner owner(context_.io, files_, context_.files, config, settings.file_policy(), may_open);
   last_uid_ = (last_uid_ + 1) % kCheckUidCount;
   const std::string group = fmt::format("check-{}", last_uid_);
   std::move_only_function<Result<Cgroups::Leaf>()> make = [&cgroups = context_.cgroups, group] {
@@ -113,7 +118,8 @@ awaitable<ConfigVerdict> ConfigChecks::check(DeviceHandler handler, std::string 
       .uid = context_.hosts.uid_base == 0 ? 0 : context_.hosts.uid_base + kCheckUids + last_uid_,
       .sandbox = sandbox_arguments(handler.manifest, handler.library, required, leaf->walls),
       .cgroup_fd = leaf->fd.get()};
-  auto session = HostSession::launch(context_.io, command, fmt::format("check of {}", subtype), owner);
+  auto session =
+      HostSession::launch(context_.io, context_.files, command, fmt::format("check of {}", subtype), owner);
   if (!session) co_return ConfigVerdict{false, session.error().what};
   control::Start start;
   start.set_subtype(subtype);

@@ -203,7 +203,8 @@ awaitable<void> Device::adopt_host(KeptLun kept, std::uint64_t question_id) {
     auto process = HostProcess::adopt(std::move(descriptors));
     if (process) {
       // Also one that has ended: what it said last is heard.
-      host_ = HostSession::adopt(context_.io, std::move(*process), label_, *this, question_id);
+      host_ =
+          HostSession::adopt(context_.io, context_.files, std::move(*process), label_, *this, question_id);
       if (!channel)
         host_->kill("was not serving yet when its supervisor died");
       else if (!sound && sound.error().cause != Cause::NotFound)

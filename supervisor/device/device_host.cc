@@ -83,7 +83,7 @@ awaitable<Result<>> Device::start_host() {
   host_end_.reset();
   adopted_host_ = false;
   host_doomed_ = false;
-  auto session = HostSession::launch(context_.io, command, label_, *this);
+  auto session = HostSession::launch(context_.io, context_.files, command, label_, *this);
   if (!session) co_return std::unexpected(std::move(session.error()));
   host_ = *session;
   host_since_usec_ = realtime_usec();

@@ -193,7 +193,13 @@ awaitable<Result<UniqueFd>> Device::host_asks_file(FileAsked asked) {
   auto opened = co_await files_.open(handler_config(), std::move(asked), std::move(policy), kOpenDeadline);
   if (!opened) co_return std::unexpected(std::move(opened.error()));
   // The next host may serve another file.
-  if (host_ != asker) co_return fail(Cause::PeerBroken, EPIPE, "the host that asked for a file is gone");
+  if (host_ != asker) {
+    std::vector<UniqueFd> unwanted;
+    unwanted.push_back(std::move(opened->file));
+    unwanted.push_back(std::move(opened->witness));
+    context_.files.close_here(std::move(unwanted));
+    co_return fail(Cause::PeerBroken, EPIPE, "the host that asked for a file is gone");
+  }
   if (opened->witness) {
     offer_.reset();  // it was of the file before
     take_grant_anew();

@@ -41,20 +41,22 @@ awaitable<bool> readable(asio::posix::stream_descriptor& descriptor) {
 
 }  // namespace
 
-Result<std::shared_ptr<HostSession>> HostSession::launch(asio::io_context& io, const HostCommand& command,
-                                                         std::string label, Owner& owner) {
+Result<std::shared_ptr<HostSession>> HostSession::launch(asio::io_context& io, const BlockingPool& files,
+                                                         const HostCommand& command, std::string label,
+                                                         Owner& owner) {
   auto process = HostProcess::start(command);
   if (!process) return std::unexpected(std::move(process.error()));
   std::shared_ptr<HostSession> session(
-      new HostSession(io, std::move(*process), std::move(label), owner, std::nullopt));
+      new HostSession(io, files, std::move(*process), std::move(label), owner, std::nullopt));
   session->begin();
   return session;
 }
 
-std::shared_ptr<HostSession> HostSession::adopt(asio::io_context& io, HostProcess process, std::string label,
-                                                Owner& owner, std::uint64_t recorded_id) {
+std::shared_ptr<HostSession> HostSession::adopt(asio::io_context& io, const BlockingPool& files,
+                                                HostProcess process, std::string label, Owner& owner,
+                                                std::uint64_t recorded_id) {
   std::shared_ptr<HostSession> session(
-      new HostSession(io, std::move(process), std::move(label), owner, recorded_id));
+      new HostSession(io, files, std::move(process), std::move(label), owner, recorded_id));
   session->begin();
   return session;
 }
@@ -65,9 +67,10 @@ void HostSession::begin() {
   asio::co_spawn(io_, watch_end(), asio::detached);
 }
 
-HostSession::HostSession(asio::io_context& io, HostProcess process, std::string label, Owner& owner,
-                         std::optional<std::uint64_t> recorded_id)
+HostSession::HostSession(asio::io_context& io, const BlockingPool& files, HostProcess process,
+                         std::string label, Owner& owner, std::optional<std::uint64_t> recorded_id)
     : io_(io),
+      files_(files),
       process_(std::move(process)),
       label_(std::move(label)),
       owner_(&owner),
@@ -85,6 +88,10 @@ HostSession::~HostSession() {
   control_.release();
   errors_.release();
   exit_.release();
+  // What was not read may hold descriptors.
+  std::vector<UniqueFd> unread;
+  unread.push_back(std::move(process_.control()));
+  files_.close_here(std::move(unread));
 }
 
 awaitable<Result<>> HostSession::start(control::Start start, std::optional<HostEnds> ends, Seconds limit) {
@@ -244,6 +251,7 @@ awaitable<void> HostSession::read_control() {
       }
       if (!*packet) break;
       const std::string_view rule = messages_.take((*packet)->bytes, (*packet)->fds.size());
+      files_.close_here(std::move((*packet)->fds));
       if (!rule.empty()) {
         log(Level::Error, {.device = label_, .host_pid = pid(), .message_id = kMsgHostLied},
             fmt::format("handler-host broke the control protocol: {}; it is ended", rule));
@@ -276,11 +284,7 @@ awaitable<void> HostSession::watch_end() {
     if (!ready) co_return;
     how = process_.reap();
   }
-  // Its last words count: a host that could not open says why, then exits.
-  for (int i = 0; i < kLastWords; ++i) {
-    auto packet = receive_packet(process_.control());
-    if (!packet || !*packet || !messages_.take((*packet)->bytes, (*packet)->fds.size()).empty()) break;
-  }
+  hear_last_words();
   take_error_bytes();
   ended_ = true;
   held_.reset();
@@ -290,6 +294,18 @@ awaitable<void> HostSession::watch_end() {
   why_killed_ = text;
   wake_all();
   if (owner_ != nullptr) owner_->host_ended(text);
+}
+
+// They count: a host that could not open says why, then exits. Also of one that broke a rule all is taken,
+// for descriptors may be among it, and systemd, which has a copy of the socket, should not close them.
+void HostSession::hear_last_words() {
+  std::string_view rule;
+  for (int i = 0; i < kLastWords; ++i) {
+    auto packet = receive_packet(process_.control());
+    if (!packet || !*packet) break;
+    if (rule.empty()) rule = messages_.take((*packet)->bytes, (*packet)->fds.size());
+    files_.close_here(std::move((*packet)->fds));
+  }
 }
 
 void HostSession::hello() {
@@ -336,6 +352,9 @@ awaitable<void> HostSession::serve_file(control::OpenFile asked) {
   if (file) {
     const int fd = file->get();
     send(answer, std::span(&fd, 1));
+    std::vector<UniqueFd> sent;
+    sent.push_back(std::move(*file));
+    files_.close_here(std::move(sent));
   } else {
     auto* failure = answer.mutable_file_opened()->mutable_failure();
     failure->set_sys_errno(errno_of(file.error()));

@@ -25,6 +25,7 @@
 #include "proto/control.pb.h"
 #include "supervisor/broker/file_broker.h"
 #include "supervisor/channel/channel.h"
+#include "supervisor/configfs/blocking_pool.h"
 #include "supervisor/device/host_messages.h"
 #include "supervisor/device/wake.h"
 #include "supervisor/spawn/host_process.h"
@@ -48,15 +49,18 @@ class HostSession final : public std::enable_shared_from_this<HostSession>, priv
     ~Owner() = default;
   };
 
-  // Starts the process and its coroutines. `label` names the device in log lines ("user_1/d0").
+  // Starts the process and its coroutines. `label` names the device in log lines ("user_1/d0"). `files`:
+  // where descriptors are closed that storage, or the host, may make wait.
   [[nodiscard]] static Result<std::shared_ptr<HostSession>> launch(boost::asio::io_context& io,
+                                                                   const BlockingPool& files,
                                                                    const HostCommand& command,
                                                                    std::string label, Owner& owner);
   // Goes on with a host that an earlier supervisor started; Hello, Start and Open are history. Whatever the
   // host said that was not read is heard now; take_over() makes it say the rest again. A host that has ended
   // meanwhile has its last words heard, and host_ended() tells. `recorded_id`: next_question_id() of the
   // earlier session. The caller has looked at the process: see host_check.h.
-  [[nodiscard]] static std::shared_ptr<HostSession> adopt(boost::asio::io_context& io, HostProcess process,
+  [[nodiscard]] static std::shared_ptr<HostSession> adopt(boost::asio::io_context& io,
+                                                          const BlockingPool& files, HostProcess process,
                                                           std::string label, Owner& owner,
                                                           std::uint64_t recorded_id);
   ~HostSession();
@@ -103,13 +107,14 @@ class HostSession final : public std::enable_shared_from_this<HostSession>, priv
     std::optional<Result<>> answer;
   };
 
-  HostSession(boost::asio::io_context& io, HostProcess process, std::string label, Owner& owner,
-              std::optional<std::uint64_t> recorded_id);
+  HostSession(boost::asio::io_context& io, const BlockingPool& files, HostProcess process, std::string label,
+              Owner& owner, std::optional<std::uint64_t> recorded_id);
   void begin();
   [[nodiscard]] bool over() const { return ended_ || left_running_; }
   boost::asio::awaitable<void> read_control();
   boost::asio::awaitable<void> read_errors();
   boost::asio::awaitable<void> watch_end();
+  void hear_last_words();
   boost::asio::awaitable<void> end_soon();
   void wake_all();
   boost::asio::awaitable<Result<>> ask(control::Message message, std::uint64_t id, Seconds limit);
@@ -132,6 +137,7 @@ class HostSession final : public std::enable_shared_from_this<HostSession>, priv
   void log_error_lines(std::string_view bytes);
 
   boost::asio::io_context& io_;
+  const BlockingPool& files_;
   HostProcess process_;
   const std::string label_;
   Owner* owner_;

@@ -2,10 +2,14 @@
 // supervisor.
 #include "supervisor/device/host_session.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +24,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/control_socket.h"
 #include "supervisor/spawn/host_check.h"
@@ -77,10 +82,9 @@ Result<> answer_of(boost::asio::io_context& io, boost::asio::awaitable<Result<>>
 }
 
 // `uid`: above 0, the host closes itself in; everybody must be able to read `library` then.
-
-Result<std::shared_ptr<HostSession>> serve(boost::asio::io_context& io, Owner& owner, HostEnds ends,
-                                           const std::string& config, std::uint32_t uid = 0,
-                                           std::string library = {}) {
+Result<std::shared_ptr<HostSession>> serve(boost::asio::io_context& io, const BlockingPool& files,
+                                           Owner& owner, HostEnds ends, const std::string& config,
+                                           std::uint32_t uid = 0, std::string library = {}) {
   const auto file = [](const char* name) { return std::filesystem::absolute(name).string(); };
   if (library.empty()) library = file("handler-host/handlers/null/handler_null.so");
   const HostCommand command{
@@ -88,7 +92,7 @@ Result<std::shared_ptr<HostSession>> serve(boost::asio::io_context& io, Owner& o
       .visible_name = "tcmu-host: null/d0",
       .uid = uid,
       .sandbox = {"--library-dir=" + std::filesystem::path(library).parent_path().string()}};
-  auto session = HostSession::launch(io, command, "user_1/d0", owner);
+  auto session = HostSession::launch(io, files, command, "user_1/d0", owner);
   if (!session) return session;
   control::Start start;
   start.set_subtype("null");
@@ -122,9 +126,10 @@ class Succession : public ::testing::Test {
     auto wire = std::move(*make_control_pair());
     const pid_t supervisor = ::fork();
     if (supervisor == 0) {
+      BlockingPool its_files;
       boost::asio::io_context its_io;
       Owner its_owner;
-      auto its_session = serve(its_io, its_owner, std::move(ends->host), config);
+      auto its_session = serve(its_io, its_files, its_owner, std::move(ends->host), config);
       if (!its_session || !run_until(its_io, [&] { return its_owner.facts.has_value(); })) ::_exit(1);
       auto copies = (*its_session)->duplicate();
       const std::array<int, 3> fds{copies->pidfd.get(), copies->control.get(), copies->standard_error.get()};
@@ -156,7 +161,7 @@ class Succession : public ::testing::Test {
   void adopt() {
     auto process = HostProcess::adopt(std::move(kept));
     ASSERT_TRUE(process) << process.error().what;
-    session = HostSession::adopt(io, std::move(*process), "user_1/d0", owner, recorded_id);
+    session = HostSession::adopt(io, files, std::move(*process), "user_1/d0", owner, recorded_id);
   }
   static channel::Slot command(std::array<std::uint8_t, 6> cdb, std::uint64_t data_in = 0) {
     channel::Slot slot{};
@@ -187,6 +192,7 @@ class Succession : public ::testing::Test {
     return next_status();
   }
 
+  BlockingPool files;
   boost::asio::io_context io;
   Owner owner;
   std::unique_ptr<Channel> channel;
@@ -247,7 +253,7 @@ TEST_F(Succession, AHostThatDiedWhileNobodyWatchedIsSeenToHaveEnded) {
   auto process = HostProcess::adopt(std::move(kept));
   ASSERT_TRUE(process);
   process->kill();
-  session = HostSession::adopt(io, std::move(*process), "user_1/d0", owner, recorded_id);
+  session = HostSession::adopt(io, files, std::move(*process), "user_1/d0", owner, recorded_id);
   EXPECT_FALSE(answer_of(io, session->take_over("next", kLimit)));
   ASSERT_TRUE(run_until(io, [this] { return owner.end.has_value(); }));
   EXPECT_THAT(*owner.end, StartsWith("ended"));
@@ -285,6 +291,56 @@ TEST_F(Succession, ASupervisorThatLeavesInGoodOrderLeavesItsHostRunning) {
   EXPECT_FALSE(owner.end);
 }
 
+// What a host taken over may send: a socket whose close waits until its peer has read everything, or for
+// long.
+UniqueFd slow_to_close(const sockaddr_in& peer_that_never_reads) {
+  UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const linger patience{.l_onoff = 1, .l_linger = 3600};
+  const std::vector<char> junk(1 << 20);
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&peer_that_never_reads),
+                sizeof peer_that_never_reads) != 0 ||
+      ::setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &patience, sizeof patience) != 0)
+    ::_exit(1);
+  while (::send(socket.get(), junk.data(), junk.size(), MSG_DONTWAIT) > 0) {
+  }
+  return socket;
+}
+
+TEST(UnwantedDescriptors, HoldNobodyUpHoweverLongTheyTakeToClose) {
+  sockaddr_in address{
+      .sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+  socklen_t length = sizeof address;
+  UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(listener.get(), 1), 0);
+  ASSERT_EQ(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &length), 0);
+  auto wire = make_control_pair().value();
+  int errors[2];
+  ASSERT_EQ(::pipe2(errors, O_CLOEXEC | O_NONBLOCK), 0);
+  const UniqueFd writes_errors(errors[1]);
+  const pid_t liar = ::fork();
+  if (liar == 0) {
+    const UniqueFd slow = slow_to_close(address);
+    const int fd = slow.get();
+    (void)send_packet(wire[1], std::as_bytes(std::span("x", 1)), std::span(&fd, 1));
+    ::pause();
+  }
+  BlockingPool files;
+  boost::asio::io_context io;
+  Owner owner;
+  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, liar, 0)));
+  auto process = HostProcess::adopt(
+      {.pidfd = std::move(pidfd), .control = std::move(wire[0]), .standard_error = UniqueFd(errors[0])});
+  ASSERT_TRUE(process) << process.error().what;
+  const auto session = HostSession::adopt(io, files, std::move(*process), "user_1/d0", owner, 0);
+  ASSERT_TRUE(run_until(io, [&] { return owner.end.has_value(); }));
+  EXPECT_THAT(*owner.end, HasSubstr("descriptors nobody asked for"));
+  EXPECT_TRUE(run_until(io, [&] { return files.running() == 1; })) << "it is not being closed";
+  listener.reset();  // which ends that
+  int status = 0;
+  EXPECT_EQ(::waitpid(liar, &status, 0), liar);
+}
+
 // A host in its whole sandbox: user, namespaces, root, filters.
 class ClosedInHost : public ::testing::Test {
  protected:
@@ -304,7 +360,7 @@ class ClosedInHost : public ::testing::Test {
     auto ends = Channel::create(kSize);
     ASSERT_TRUE(ends);
     channel = std::move(ends->channel);
-    auto served = serve(io, owner, std::move(ends->host), config, kUser, folder + "/handler_null.so");
+    auto served = serve(io, files, owner, std::move(ends->host), config, kUser, folder + "/handler_null.so");
     ASSERT_TRUE(served) << served.error().what;
     session = *served;
   }
@@ -313,6 +369,7 @@ class ClosedInHost : public ::testing::Test {
   }
   static constexpr std::uint32_t kUser = 54321;
   std::string folder;
+  BlockingPool files;
   boost::asio::io_context io;
   Owner owner;
   std::unique_ptr<Channel> channel;
