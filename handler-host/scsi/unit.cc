@@ -129,14 +129,15 @@ Granted Unit::granted() const {
 }
 
 LogicalUnit::State Unit::state() const {
-  return encode(UnitState{.capacity_changed = attentions_.has(Condition::CapacityDataHasChanged),
-                          .mode_parameters_changed = attentions_.has(Condition::ModeParametersChanged),
-                          .descriptor_sense = sense_format_ == SenseFormat::Descriptor,
-                          .software_write_protect = software_write_protect_,
-                          .lost_writes = lost_writes_.debt() || device_.lost_writes(),
-                          .size_bytes = parameters_.size.value,
-                          .config_hash = config_hash_,
-                          .job = medium_job_.record()});
+  return encode(
+      UnitState{.capacity_changed = attentions_.to_be_remembered(Condition::CapacityDataHasChanged),
+                .mode_parameters_changed = attentions_.to_be_remembered(Condition::ModeParametersChanged),
+                .descriptor_sense = sense_format_ == SenseFormat::Descriptor,
+                .software_write_protect = software_write_protect_,
+                .lost_writes = lost_writes_.debt() || device_.lost_writes(),
+                .size_bytes = parameters_.size.value,
+                .config_hash = config_hash_,
+                .job = medium_job_.record()});
 }
 
 void Unit::restore(std::span<const std::uint8_t> bytes) {

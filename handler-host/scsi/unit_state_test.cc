@@ -106,9 +106,24 @@ TEST(UnitState, ACapacityThatHasChangedIsReportedByTheNextHostOnce) {
   next.unit.restore(lun.unit.state());
   EXPECT_THAT(next.run(test_unit_ready_cdb()),
               HasSense(SenseKey::UnitAttention, asc::kCapacityDataHasChanged));
+  EXPECT_TRUE(next.unit.answers_are_out());
+  EXPECT_FALSE(next.unit.answers_are_out());
   TestLun third({.blocks = BlockCount{128}});
   third.unit.restore(next.unit.state());
   EXPECT_THAT(third.run(test_unit_ready_cdb()), IsGood());
+}
+
+// The command that was to tell it is replayed.
+TEST(UnitState, AUnitAttentionWhoseAnswerIsNotOutIsReportedByTheNextHostToo) {
+  TestLun lun({.blocks = BlockCount{64}, .config = "memory/before"});
+  TestLun next({.blocks = BlockCount{128}}), third({.blocks = BlockCount{128}});
+  next.unit.restore(lun.unit.state());
+  for (const auto& code : {asc::kCapacityDataHasChanged, asc::kModeParametersChanged})
+    EXPECT_THAT(next.run(test_unit_ready_cdb()), HasSense(SenseKey::UnitAttention, code));
+  EXPECT_THAT(next.run(test_unit_ready_cdb()), IsGood());
+  third.unit.restore(next.unit.state());
+  for (const auto& code : {asc::kCapacityDataHasChanged, asc::kModeParametersChanged})
+    EXPECT_THAT(third.run(test_unit_ready_cdb()), HasSense(SenseKey::UnitAttention, code));
 }
 
 // The host died before it could resize; the next one is opened with the new size.
