@@ -39,7 +39,7 @@ Flow Task::dispatch() {
   const Lookup found = look_up(unit_->type().opcodes, cdb_, can);
   if (found.row == nullptr || found.row->special.attention == Attention::GoesFirst) {
     if (const auto attention = unit_->unit_attention()) {
-      if (!command_->aborted) unit_->clear_unit_attention();
+      if (!aborted()) unit_->clear_unit_attention();
       return fail(*attention);
     }
   }
@@ -132,7 +132,7 @@ Flow Task::flush(Step next) {
 // else takes the error for that thing's, and one whose command was aborted sees none.
 bool Task::asks_whether_safe() const {
   constexpr std::uint8_t kStartStopUnit = 0x1b;
-  if (command_->aborted) return false;
+  if (aborted()) return false;
   return kOpcodeFacts[row_->opcode].kind == CommandKind::Flush || row_->opcode == kStartStopUnit;
 }
 

@@ -44,6 +44,7 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   [[nodiscard]] const Cdb& cdb() const { return cdb_; }
   [[nodiscard]] const OpcodeRow& row() const { return *row_; }
   [[nodiscard]] std::span<std::byte> data() { return command_->data; }
+  [[nodiscard]] bool aborted() const { return command_->aborted; }  // nobody sees its answer
   // The same, as a parameter list.
   [[nodiscard]] std::span<const std::uint8_t> list() const {
     return {reinterpret_cast<const std::uint8_t*>(command_->data.data()), command_->data.size()};

@@ -130,6 +130,18 @@ TEST(RequestSense, TellsTheUnitAttentionAsDataAndClearsIt) {
   EXPECT_THAT(lun.run(test_unit_ready_cdb()), IsGood());
 }
 
+// The kernel drops its answer.
+TEST(RequestSense, LeavesTheUnitAttentionToOthersIfItWasAbortedBeforeItBegan) {
+  TestLun lun;
+  lun.unit.resized({65 * 512});
+  TestCommand aborted(request_sense_cdb(), {});
+  aborted.aborted = true;
+  lun.unit.execute(aborted);
+  ASSERT_TRUE(aborted.answered());
+  EXPECT_THAT(lun.run(test_unit_ready_cdb()),
+              HasSense(SenseKey::UnitAttention, asc::kCapacityDataHasChanged));
+}
+
 TEST(RequestSense, GivesDescriptorsIfAskedAndKeepsToTheAllocationLength) {
   TestLun lun;
   EXPECT_THAT(lun.get(request_sense_cdb(0x01)).data, ElementsAre(0x72, 0, 0, 0, 0, 0, 0, 0));
