@@ -82,12 +82,13 @@ void Task::expect(Step next) {
   BULKHEAD_CHECK(driving_ && !pending_);
   step_ = next;
   pending_ = true;
-  flushing_ = false;
+  flushing_ = outside_ = false;
 }
 
 bool Task::expect_within(ByteOffset at, std::uint64_t bytes, Step next) {
   expect(next);
   if (unit_->contains(at, bytes)) return true;
+  outside_ = true;
   done(IoStatus::BeyondEnd);
   return false;
 }
@@ -295,6 +296,7 @@ Sense Task::sense_of(IoStatus status, Access operation) const {
       if (flushing_) return {SenseKey::HardwareError, asc::kWriteError};
       return {SenseKey::MediumError, asc::kWriteError, failed_block()};
     case IoStatus::BeyondEnd:
+      if (outside_) return illegal_request(asc::kLbaOutOfRange);  // as had it come after the unit shrank
       return {SenseKey::MediumError, reading ? asc::kUnrecoveredReadError : asc::kWriteError, failed_block()};
     case IoStatus::NoSpace:
       return {SenseKey::DataProtect, asc::kSpaceAllocationFailed};
@@ -321,7 +323,7 @@ Flow Task::fail(IoStatus status) {
 Flow Task::fail(IoStatus status, const Sense& sense) {
   count(sense);
   const Reply reply = check_condition(sense, unit_->sense_format());
-  report(status, reply);
+  if (!outside_) report(status, reply);
   return finish(reply);
 }
 
