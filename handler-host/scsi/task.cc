@@ -61,6 +61,10 @@ void Task::done(IoStatus status) noexcept {
   BULKHEAD_CHECK(pending_);  // a handler that ends an operation twice
   pending_ = job_awaited_ = false;
   if (flushing_) unit_->lost_writes().flush_ended(status, asks_whether_safe());
+  // Of a handler that has nothing to flush: to who asks for nothing else that is an answer, to others no
+  // news.
+  if (flushing_ && status == IoStatus::NotSupported && kOpcodeFacts[row_->opcode].kind != CommandKind::Flush)
+    status = IoStatus::Ok;
   outcome_ = status;
   if (driving_) return;  // within the call that started it: settle() goes on
   driving_ = true;
