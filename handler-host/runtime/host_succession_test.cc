@@ -202,5 +202,25 @@ TEST_F(Succession, WritesThatALastFlushLostFailTheNextOne) {
   EXPECT_EQ(next.execute(synchronize_cache()), kGood);
 }
 
+// Its answer is the last one, and comes while the host sleeps.
+TEST_F(Succession, ALossThatIsToldDuringACloseIsNotToldByTheNextHost) {
+  HostProcess host;
+  ASSERT_EQ(host.open("null", "?delay_us=300000&fail_flush=1", kMebibyte), "");
+  channel::Slot flush = synchronize_cache();
+  flush.generation = 1;
+  host.channel().submit(0, flush);
+  host.channel().publish();
+  Message close;
+  close.mutable_close()->set_id(77);
+  host.send(close);
+  std::string state = host.facts.unit_state();
+  Message message = host.next();
+  for (; message.has_device_facts(); message = host.next()) state = message.device_facts().unit_state();
+  EXPECT_TRUE(message.has_done());
+  const auto entry = host.channel().wait_completion();
+  EXPECT_TRUE(entry && entry->scsi_status == kCheckCondition);
+  EXPECT_EQ(state, host.facts.unit_state());
+}
+
 }  // namespace
 }  // namespace bulkhead::host

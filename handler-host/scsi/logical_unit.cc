@@ -55,7 +55,9 @@ void LogicalUnit::restore(std::span<const std::uint8_t> state) {
   impl_->unit.restore(state);
 }
 bool LogicalUnit::answers_are_out() {
-  return impl_->unit.lost_writes().answers_are_out();
+  const bool attentions = impl_->unit.attentions().answers_are_out();
+  const bool losses = impl_->unit.lost_writes().answers_are_out();
+  return attentions || losses;
 }
 void LogicalUnit::writes_lost() {
   impl_->unit.lost_writes().owe();

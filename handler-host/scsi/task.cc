@@ -39,7 +39,7 @@ Flow Task::dispatch() {
   const Lookup found = look_up(unit_->type().opcodes, cdb_, can);
   if (found.row == nullptr || found.row->special.attention == Attention::GoesFirst) {
     if (const auto attention = unit_->unit_attention()) {
-      if (!command_->aborted) unit_->clear_unit_attention();
+      if (!aborted()) unit_->clear_unit_attention();
       return fail(*attention);
     }
   }
@@ -61,6 +61,10 @@ void Task::done(IoStatus status) noexcept {
   BULKHEAD_CHECK(pending_);  // a handler that ends an operation twice
   pending_ = job_awaited_ = false;
   if (flushing_) unit_->lost_writes().flush_ended(status, asks_whether_safe());
+  // Of a handler that has nothing to flush: to who asks for nothing else that is an answer, to others no
+  // news.
+  if (flushing_ && status == IoStatus::NotSupported && kOpcodeFacts[row_->opcode].kind != CommandKind::Flush)
+    status = IoStatus::Ok;
   outcome_ = status;
   if (driving_) return;  // within the call that started it: settle() goes on
   driving_ = true;
@@ -82,12 +86,13 @@ void Task::expect(Step next) {
   BULKHEAD_CHECK(driving_ && !pending_);
   step_ = next;
   pending_ = true;
-  flushing_ = false;
+  flushing_ = outside_ = false;
 }
 
 bool Task::expect_within(ByteOffset at, std::uint64_t bytes, Step next) {
   expect(next);
   if (unit_->contains(at, bytes)) return true;
+  outside_ = true;
   done(IoStatus::BeyondEnd);
   return false;
 }
@@ -132,7 +137,7 @@ Flow Task::flush(Step next) {
 // else takes the error for that thing's, and one whose command was aborted sees none.
 bool Task::asks_whether_safe() const {
   constexpr std::uint8_t kStartStopUnit = 0x1b;
-  if (command_->aborted) return false;
+  if (aborted()) return false;
   return kOpcodeFacts[row_->opcode].kind == CommandKind::Flush || row_->opcode == kStartStopUnit;
 }
 
@@ -295,6 +300,7 @@ Sense Task::sense_of(IoStatus status, Access operation) const {
       if (flushing_) return {SenseKey::HardwareError, asc::kWriteError};
       return {SenseKey::MediumError, asc::kWriteError, failed_block()};
     case IoStatus::BeyondEnd:
+      if (outside_) return illegal_request(asc::kLbaOutOfRange);  // as had it come after the unit shrank
       return {SenseKey::MediumError, reading ? asc::kUnrecoveredReadError : asc::kWriteError, failed_block()};
     case IoStatus::NoSpace:
       return {SenseKey::DataProtect, asc::kSpaceAllocationFailed};
@@ -321,7 +327,7 @@ Flow Task::fail(IoStatus status) {
 Flow Task::fail(IoStatus status, const Sense& sense) {
   count(sense);
   const Reply reply = check_condition(sense, unit_->sense_format());
-  report(status, reply);
+  if (!outside_) report(status, reply);
   return finish(reply);
 }
 

@@ -44,6 +44,7 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   [[nodiscard]] const Cdb& cdb() const { return cdb_; }
   [[nodiscard]] const OpcodeRow& row() const { return *row_; }
   [[nodiscard]] std::span<std::byte> data() { return command_->data; }
+  [[nodiscard]] bool aborted() const { return command_->aborted; }  // nobody sees its answer
   // The same, as a parameter list.
   [[nodiscard]] std::span<const std::uint8_t> list() const {
     return {reinterpret_cast<const std::uint8_t*>(command_->data.data()), command_->data.size()};
@@ -147,7 +148,8 @@ class Task final : public handler::Io, public RangeLock::Waiter {
   handler::IoStatus outcome_ = handler::IoStatus::Ok;  // of the last one
   bool pending_ = false;                               // an operation is under way
   bool flushing_ = false;                              // the last operation was a flush
-  bool driving_ = false;                               // settle() is on the stack
+  bool outside_ = false;  // the last operation was refused, as it was outside of the unit
+  bool driving_ = false;  // settle() is on the stack
   RangeLock::Section blocks_section_;
   RangeLock::Section atomic_section_;
   RangeLock::Section borrowed_section_;

@@ -129,14 +129,15 @@ Granted Unit::granted() const {
 }
 
 LogicalUnit::State Unit::state() const {
-  return encode(UnitState{.capacity_changed = attentions_.has(Condition::CapacityDataHasChanged),
-                          .mode_parameters_changed = attentions_.has(Condition::ModeParametersChanged),
-                          .descriptor_sense = sense_format_ == SenseFormat::Descriptor,
-                          .software_write_protect = software_write_protect_,
-                          .lost_writes = lost_writes_.debt() || device_.lost_writes(),
-                          .size_bytes = parameters_.size.value,
-                          .config_hash = config_hash_,
-                          .job = medium_job_.record()});
+  return encode(
+      UnitState{.capacity_changed = attentions_.to_be_remembered(Condition::CapacityDataHasChanged),
+                .mode_parameters_changed = attentions_.to_be_remembered(Condition::ModeParametersChanged),
+                .descriptor_sense = remembered_format_ == SenseFormat::Descriptor,
+                .software_write_protect = remembered_swp_,
+                .lost_writes = lost_writes_.debt() || device_.lost_writes(),
+                .size_bytes = parameters_.size.value,
+                .config_hash = config_hash_,
+                .job = medium_job_.record()});
 }
 
 void Unit::restore(std::span<const std::uint8_t> bytes) {
@@ -153,6 +154,8 @@ void Unit::restore(std::span<const std::uint8_t> bytes) {
   if (state->mode_parameters_changed || !same_medium) attentions_.establish(Condition::ModeParametersChanged);
   sense_format_ = state->descriptor_sense ? SenseFormat::Descriptor : SenseFormat::Fixed;
   software_write_protect_ = state->software_write_protect;
+  settle_sense_format();
+  settle_software_write_protect();
   if (state->lost_writes) lost_writes_.owe();
   const bool whole_blocks = state->job.bytes_done % parameters_.block_bytes == 0;
   if (same_medium && whole_blocks)

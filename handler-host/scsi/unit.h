@@ -62,6 +62,8 @@ class Unit {
   void logical_unit_reset() {
     sense_format_ = SenseFormat::Fixed;
     software_write_protect_ = false;
+    settle_sense_format();
+    settle_software_write_protect();
   }
   void resized(ByteCount size);
   [[nodiscard]] std::size_t under_way() const { return under_way_; }
@@ -100,6 +102,14 @@ class Unit {
   void set_sense_format(SenseFormat format) { sense_format_ = format; }
   [[nodiscard]] bool software_write_protect() const { return software_write_protect_; }
   void set_software_write_protect(bool on) { software_write_protect_ = on; }
+  // The next host gets of the two what was settled by commands that are through. One that is not is replayed
+  // there, and must find what it found here, so that it takes back the right thing if it fails.
+  void settle_sense_format() { remembered_format_ = sense_format_; }
+  void settle_software_write_protect() { remembered_swp_ = software_write_protect_; }
+  // MODE SELECTs that have set something and may have to take it back.
+  void mode_select_begins() { ++mode_selects_; }
+  // True: there is no other.
+  [[nodiscard]] bool mode_select_over() { return --mode_selects_ == 0; }
   // By the device, or by an initiator.
   [[nodiscard]] bool write_protected() const { return geometry_.read_only || software_write_protect_; }
 
@@ -189,6 +199,9 @@ class Unit {
   Attentions attentions_;
   bool software_write_protect_ = false;
   SenseFormat sense_format_ = SenseFormat::Fixed;
+  bool remembered_swp_ = false;
+  SenseFormat remembered_format_ = SenseFormat::Fixed;
+  std::size_t mode_selects_ = 0;
   bool commanded_ = false;  // there was a command: an initiator may have seen the mode pages
 
   ErrorCounters errors_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "handler-host/scsi/testing/mode_lists.h"
 #include "handler-host/scsi/testing/test_lun.h"
 
 namespace bulkhead::scsi {
@@ -106,9 +107,24 @@ TEST(UnitState, ACapacityThatHasChangedIsReportedByTheNextHostOnce) {
   next.unit.restore(lun.unit.state());
   EXPECT_THAT(next.run(test_unit_ready_cdb()),
               HasSense(SenseKey::UnitAttention, asc::kCapacityDataHasChanged));
+  EXPECT_TRUE(next.unit.answers_are_out());
+  EXPECT_FALSE(next.unit.answers_are_out());
   TestLun third({.blocks = BlockCount{128}});
   third.unit.restore(next.unit.state());
   EXPECT_THAT(third.run(test_unit_ready_cdb()), IsGood());
+}
+
+// The command that was to tell it is replayed.
+TEST(UnitState, AUnitAttentionWhoseAnswerIsNotOutIsReportedByTheNextHostToo) {
+  TestLun lun({.blocks = BlockCount{64}, .config = "memory/before"});
+  TestLun next({.blocks = BlockCount{128}}), third({.blocks = BlockCount{128}});
+  next.unit.restore(lun.unit.state());
+  for (const auto& code : {asc::kCapacityDataHasChanged, asc::kModeParametersChanged})
+    EXPECT_THAT(next.run(test_unit_ready_cdb()), HasSense(SenseKey::UnitAttention, code));
+  EXPECT_THAT(next.run(test_unit_ready_cdb()), IsGood());
+  third.unit.restore(next.unit.state());
+  for (const auto& code : {asc::kCapacityDataHasChanged, asc::kModeParametersChanged})
+    EXPECT_THAT(third.run(test_unit_ready_cdb()), HasSense(SenseKey::UnitAttention, code));
 }
 
 // The host died before it could resize; the next one is opened with the new size.
@@ -120,18 +136,80 @@ TEST(UnitState, ASizeThatTheLastHostDidNotHaveIsAChange) {
               HasSense(SenseKey::UnitAttention, asc::kCapacityDataHasChanged));
 }
 
+// D_SENSE and SWP, both to `on`.
+Bytes control_list(bool on) {
+  const std::uint8_t d_sense = on ? 0x06 : 0x02, swp = on ? 0x08 : 0;
+  return {0, 0, 0, 0, 0x0a, 0x0a, d_sense, 0x10, swp, 0x40, 0, 0, 0xff, 0xff, 0, 0};
+}
+Reply select_control(TestLun& lun, bool on) {
+  return lun.put(select6(16), control_list(on));
+}
+Bytes cache_off_and_control_list(bool on) {
+  Bytes list = caching_list(false);
+  const Bytes control = control_list(on);
+  list.insert(list.end(), control.begin() + 4, control.end());
+  return list;
+}
+
 // An initiator that has write-protected a LUN is not told that another host serves it now.
 TEST(UnitState, WhatInitiatorsSetInTheControlPageStays) {
   TestLun lun;
-  // D_SENSE and SWP.
-  ASSERT_THAT(lun.put({0x15, 0x10, 0, 0, 16, 0},
-                      {0, 0, 0, 0, 0x0a, 0x0a, 0x06, 0x10, 0x08, 0x40, 0, 0, 0xff, 0xff, 0, 0}),
-              IsGood());
+  ASSERT_THAT(select_control(lun, true), IsGood());
   TestLun next;
   next.unit.restore(lun.unit.state());
   const Reply reply = next.put(write10(Lba{0}, BlockCount{1}), next.block_of(1));
   EXPECT_EQ(reply.sense[0], 0x72);
   EXPECT_EQ(sense_key(reply), static_cast<std::uint8_t>(SenseKey::DataProtect));
+}
+
+TEST(UnitState, WhatIsSetInTheControlPageIsRememberedWhenItsCommandIsThrough) {
+  TestLun lun;
+  const LogicalUnit::State before = lun.unit.state();
+  lun.device.hold(true);
+  const TestCommand& select = lun.start(select6(16), control_list(true));
+  EXPECT_EQ(lun.unit.state(), before);
+  lun.device.finish();
+  EXPECT_THAT(select.reply(), IsGood());
+  EXPECT_NE(lun.unit.state(), before);
+  EXPECT_THAT(select_control(lun, false), IsGood()) << "there is nothing to flush for it";
+  EXPECT_EQ(lun.unit.state(), before);
+}
+
+TEST(UnitState, AReplayedModeSelectThatFailsLeavesTheUnitWritable) {
+  TestLun lun, next;
+  lun.device.hold(true);
+  lun.start(select6(16), control_list(true));
+  next.unit.restore(lun.unit.state());
+  lun.device.finish_all();
+  next.device.fail(OpKind::Flush, IoStatus::WriteError);
+  EXPECT_THAT(select_control(next, true), HasSense(SenseKey::HardwareError, asc::kWriteError));
+  EXPECT_THAT(next.put(write10(Lba{0}, BlockCount{1}), next.block_of(1)), IsGood());
+  EXPECT_FALSE(is_descriptor_sense(next.run({0xd0, 0, 0, 0, 0, 0, 0, 0, 0, 0})));
+}
+
+// The second one's zeroes were there when the first one ended.
+TEST(UnitState, AModeSelectThatFailsLeavesWhatOneBeforeItHasSetRemembered) {
+  TestLun lun, next;
+  lun.device.hold(true);
+  const TestCommand& first = lun.start(select6(16), control_list(true));
+  const Bytes list = cache_off_and_control_list(false);
+  const TestCommand& second = lun.start(select6(list.size()), list);
+  lun.device.finish();
+  EXPECT_THAT(first.reply(), IsGood());
+  lun.device.finish(0, IoStatus::Busy);
+  EXPECT_THAT(second.reply(), IsBusy());
+  next.unit.restore(lun.unit.state());
+  const Reply reply = next.put(write10(Lba{0}, BlockCount{1}), next.block_of(1));
+  EXPECT_TRUE(is_descriptor_sense(reply));
+  EXPECT_THAT(reply, HasSense(SenseKey::DataProtect, asc::kWriteProtected));
+}
+
+TEST(UnitState, AResetIsRememberedAtOnce) {
+  TestLun lun;
+  const LogicalUnit::State before = lun.unit.state();
+  EXPECT_THAT(select_control(lun, true), IsGood());
+  lun.unit.reset();
+  EXPECT_EQ(lun.unit.state(), before);
 }
 
 TEST(UnitState, NothingToRememberAndNonsenseChangeNothing) {

@@ -2,8 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/endian.h"
 #include "handler-host/scsi/device_type.h"
+#include "handler-host/scsi/testing/mode_lists.h"
 #include "handler-host/scsi/testing/test_lun.h"
 
 namespace bulkhead::scsi {
@@ -12,7 +15,6 @@ namespace {
 using namespace testing;
 using handler::IoStatus;
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 Bytes read_capacity10() {
@@ -130,6 +132,18 @@ TEST(RequestSense, TellsTheUnitAttentionAsDataAndClearsIt) {
   EXPECT_THAT(lun.run(test_unit_ready_cdb()), IsGood());
 }
 
+// The kernel drops its answer.
+TEST(RequestSense, LeavesTheUnitAttentionToOthersIfItWasAbortedBeforeItBegan) {
+  TestLun lun;
+  lun.unit.resized({65 * 512});
+  TestCommand aborted(request_sense_cdb(), {});
+  aborted.aborted = true;
+  lun.unit.execute(aborted);
+  ASSERT_TRUE(aborted.answered());
+  EXPECT_THAT(lun.run(test_unit_ready_cdb()),
+              HasSense(SenseKey::UnitAttention, asc::kCapacityDataHasChanged));
+}
+
 TEST(RequestSense, GivesDescriptorsIfAskedAndKeepsToTheAllocationLength) {
   TestLun lun;
   EXPECT_THAT(lun.get(request_sense_cdb(0x01)).data, ElementsAre(0x72, 0, 0, 0, 0, 0, 0, 0));
@@ -161,6 +175,23 @@ TEST(SynchronizeCache, AHandlerWithoutAFlushIsUnderstoodAsHavingNoSuchCommand) {
   TestLun lun;
   lun.device.fail(OpKind::Flush, IoStatus::NotSupported);
   EXPECT_THAT(lun.run(sync10(0, 0)), HasSense(SenseKey::IllegalRequest, asc::kInvalidOpcode));
+}
+
+// For any other command than that there is nothing to do.
+TEST(Flush, ThatAHandlerDoesNotHaveFailsNoCommandThatNeedsOne) {
+  TestLun lun({.geometry = thin()});
+  lun.device.fail(OpKind::Flush, IoStatus::NotSupported);
+  constexpr std::uint8_t kFua = 0x08, kUnmap = 0x08;
+  EXPECT_THAT(lun.get(read10(Lba{0}, BlockCount{1}, kFua)).reply, IsGood());
+  EXPECT_THAT(lun.run(extent_cdb(0x2f, Lba{0}, BlockCount{1})), IsGood());  // VERIFY
+  EXPECT_THAT(lun.run(start_stop(0)), IsGood());
+  EXPECT_THAT(select_caching(lun, false), IsGood());
+  const Bytes unmapped = unmap_list({{0, 8}});
+  EXPECT_THAT(lun.put(unmap_cdb(unmapped.size()), unmapped), IsGood());
+  EXPECT_THAT(lun.put(write_same10(Lba{0}, BlockCount{8}, kUnmap), lun.block_of(0)), IsGood());
+  const Bytes swp{0, 0, 0, 0, 0x0a, 0x0a, 0x02, 0x10, 0x08, 0x40, 0, 0, 0xff, 0xff, 0, 0};
+  EXPECT_THAT(lun.put(select6(swp.size()), swp), IsGood());
+  EXPECT_EQ(std::ranges::count(lun.device.ops, OpKind::Flush, &Op::kind), 7);
 }
 
 TEST(StartStopUnit, StartingIsGoodAndStoppingFlushes) {
@@ -317,9 +348,9 @@ TEST(Commands, AWriteThatWaitedWhileTheDeviceShrankDoesNotReachTheHandler) {
   TestCommand& waiting = lun.start(write10(Lba{40}, BlockCount{1}), lun.block_of(2));
   lun.unit.resized({32 * 512});
   lun.device.finish();
-  EXPECT_THAT(waiting.reply(), HasSense(SenseKey::MediumError, asc::kWriteError));
+  EXPECT_THAT(waiting.reply(), HasSense(SenseKey::IllegalRequest, asc::kLbaOutOfRange));
   EXPECT_EQ(lun.device.ops.size(), 1u);
-  EXPECT_THAT(lun.services.lines.at(0), HasSubstr("shorter than the device"));
+  EXPECT_THAT(lun.services.lines, IsEmpty()) << "nothing is wrong with the back end";
 }
 
 TEST(Commands, ReadOnlyFollowsTheDevice) {

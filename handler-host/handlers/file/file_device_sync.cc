@@ -46,8 +46,9 @@ void FileDevice::finished(Operation& operation, std::int64_t result) noexcept {
     return start(operation);
   }
   if (operation.sync.number == 0) return finish(operation, IoStatus::Ok);
-  if (direct_alignment_ != 0 && !asked_for_flush(operation)) {
-    // What went past the page cache was told of its own errors.
+  if (direct_alignment_ != 0 && operation.work == Work::Write) {
+    // What went past the page cache was told of its own errors. Zeroing parts of blocks of the file system
+    // does not go past it.
     order_.withdraw(operation);
     finish(operation, IoStatus::Ok);
   } else {

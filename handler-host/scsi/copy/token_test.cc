@@ -227,6 +227,17 @@ TEST(WriteUsingToken, DeletesTheTokenIfAsked) {
   EXPECT_THAT(write_using(lun, list), HasSense(SenseKey::IllegalRequest, asc::kTokenUnknown));
 }
 
+TEST(WriteUsingToken, KeepsTheTokenForTheRepetitionIfItIsBusy) {
+  TestLun lun;
+  Bytes list = write_using_list(token_for(lun, {{0, 8}}), {{20, 8}});
+  list[2] = 0x02;  // DEL_TKN
+  lun.device.fail(OpKind::Write, IoStatus::Busy);
+  EXPECT_THAT(write_using(lun, list), IsBusy());
+  lun.device.fail(OpKind::Write, IoStatus::Ok);
+  EXPECT_THAT(write_using(lun, list), IsGood());
+  EXPECT_THAT(write_using(lun, list), HasSense(SenseKey::IllegalRequest, asc::kTokenUnknown));
+}
+
 TEST(WriteUsingToken, TokensThatAreNoneHaveTheirCodes) {
   TestLun lun;
   const Bytes good = token_for(lun, {{0, 8}});

@@ -43,6 +43,13 @@ void let_go(Task& task) {
                                    task.unit().now());
 }
 
+// As if the command had not been.
+void give_back(Task& task) {
+  task.unit().copy_results().drop(task.progress.bytes);
+  if (has_token(task))
+    task.unit().rod_tokens().release(task.progress.index, RodTokens::Afterwards::Keep, task.unit().now());
+}
+
 Flow over(Task& task, const std::optional<Sense>& failure) {
   let_go(task);
   task.unit().copy_results().end(task.progress.bytes, failure, task.unit().now(), CopyResults::kHeldLong);
@@ -50,15 +57,14 @@ Flow over(Task& task, const std::optional<Sense>& failure) {
 }
 
 Flow failed(Task& task, IoStatus status, Access operation) {
-  let_go(task);
-  CopyResults& results = task.unit().copy_results();
-  if (status ==
-      IoStatus::Busy) {  // to be repeated as a whole, which is as good: nothing it reads has changed
-    results.drop(task.progress.bytes);
+  if (status == IoStatus::Busy) {
+    // To be repeated as a whole, which is as good: nothing it reads has changed.
+    give_back(task);
     return task.busy();
   }
+  let_go(task);
   const Sense sense = task.sense_of(status, operation);
-  results.end(task.progress.bytes, sense, task.unit().now(), CopyResults::kHeldLong);
+  task.unit().copy_results().end(task.progress.bytes, sense, task.unit().now(), CopyResults::kHeldLong);
   return task.fail(status, sense);
 }
 
@@ -193,12 +199,6 @@ std::optional<Sense> refuse_use(Task& task, std::uint32_t place, const WriteUsin
     if (tokens.overlaps(place, range_of(range_at(parameter_list(task), asked.ranges, i))))
       return invalid_parameter(range_field(asked.ranges, i));
   return std::nullopt;
-}
-
-void give_back(Task& task) {
-  task.unit().copy_results().drop(task.progress.bytes);
-  if (has_token(task))
-    task.unit().rod_tokens().release(task.progress.index, RodTokens::Afterwards::Keep, task.unit().now());
 }
 
 }  // namespace

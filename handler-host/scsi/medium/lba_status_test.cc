@@ -183,7 +183,7 @@ TEST_F(LbaStatus, TheLastBlockMayGoWhileItLooks) {
   lun.unit.resized({512});
   lun.device.finish();  // of a block that is gone, but that was asked before
   lun.device.hold(false);
-  EXPECT_THAT(status.reply(), HasSense(SenseKey::MediumError, asc::kUnrecoveredReadError));
+  EXPECT_THAT(status.reply(), HasSense(SenseKey::IllegalRequest, asc::kLbaOutOfRange));
 }
 
 // SBC-4: the blocks of a fully provisioned unit are mapped, whatever the back end does with them.

@@ -12,11 +12,6 @@ using handler::IoStatus;
 
 constexpr std::uint8_t kSupportedPages = 0x00;  // the only diagnostic page
 
-Flow flushed(Task& task, IoStatus status) {
-  if (status == IoStatus::Ok || status == IoStatus::NotSupported) return task.good();
-  return task.fail(status);  // it tells of lost writes, which is more than a failed test
-}
-
 Flow read_failed(Task& task, IoStatus status) {
   if (status == IoStatus::Busy) return task.fail(status);
   ++task.unit().errors().read.uncorrected;
@@ -27,7 +22,7 @@ Flow read_failed(Task& task, IoStatus status) {
 
 Flow last_block_read(Task& task, IoStatus status) {
   if (status != IoStatus::Ok) return read_failed(task, status);
-  return task.flush(flushed);
+  return task.flush(answer);  // a failure tells of lost writes, which is more than a failed test
 }
 
 Flow first_block_read(Task& task, IoStatus status) {

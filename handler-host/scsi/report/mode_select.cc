@@ -159,12 +159,27 @@ std::uint32_t named(const Task& task) {
   return task.progress.bytes & ((1u << kWantedAt) - 1);
 }
 
+void settle(Unit& unit, std::uint32_t which) {
+  if ((which & kDescriptors) != 0) unit.settle_sense_format();
+  if ((which & kProtected) != 0) unit.settle_software_write_protect();
+}
+
+// What others have set is theirs to settle. But one that ended may have settled what this one had set.
+void over(Task& task) {
+  if (task.unit().mode_select_over()) settle(task.unit(), kDescriptors | kProtected);
+}
+
 void take_back(Task& task) {
   set(task.unit(), (settings(task.unit()) & ~named(task)) | (task.progress.index & named(task)));
+  over(task);
 }
 
 Flow flushed(Task& task, IoStatus status) {
-  if (status == IoStatus::Ok) return task.good();
+  if (status == IoStatus::Ok) {
+    settle(task.unit(), named(task));
+    over(task);
+    return task.good();
+  }
   // The command failed, so it changed nothing.
   take_back(task);
   return task.fail(status);
@@ -191,7 +206,11 @@ Flow apply(Task& task, const ModeChanges& changes) {
   set(unit, (task.progress.index & ~named(task)) | wanted_by(changes));
   const bool uncached = changes.write_cache == false && unit.geometry().write_cache;
   const bool protect = changes.software_write_protect == true;
-  if (!uncached && !protect) return task.good();
+  if (!uncached && !protect) {
+    settle(unit, named(task));
+    return task.good();
+  }
+  unit.mode_select_begins();
   task.undo = take_back;
   return task.lock({0, unit.capacity().value}, all_blocks_locked);
 }

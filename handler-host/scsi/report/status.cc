@@ -16,7 +16,7 @@ Flow request_sense(Task& task) {
   const SenseFormat format = task.cdb().bit(1, 0) ? SenseFormat::Descriptor : SenseFormat::Fixed;
   const auto attention = task.unit().unit_attention();
   const Sense sense = attention ? *attention : task.unit().medium_job().condition().value_or(Sense{});
-  task.unit().clear_unit_attention();
+  if (!task.aborted()) task.unit().clear_unit_attention();
   std::array<std::uint8_t, channel::kSenseBytes> bytes;
   const std::uint8_t size = encode(sense, format, bytes);
   Response response;
