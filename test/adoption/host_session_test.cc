@@ -317,14 +317,22 @@ TEST(UnwantedDescriptors, HoldNobodyUpHoweverLongTheyTakeToClose) {
   auto wire = make_control_pair().value();
   int errors[2];
   ASSERT_EQ(::pipe2(errors, O_CLOEXEC | O_NONBLOCK), 0);
-  const UniqueFd writes_errors(errors[1]);
+  UniqueFd writes_errors(errors[1]);
   const pid_t liar = ::fork();
   if (liar == 0) {
-    const UniqueFd slow = slow_to_close(address);
+    ::dup2(writes_errors.get(), STDERR_FILENO);
+    UniqueFd slow = slow_to_close(address);
     const int fd = slow.get();
     (void)send_packet(wire[1], std::as_bytes(std::span("x", 1)), std::span(&fd, 1));
+    slow.reset();
+    if (::write(STDERR_FILENO, "", 1) != 1) ::_exit(2);
     ::pause();
   }
+  writes_errors.reset();
+  // The liar has let go of it: whoever closes it now waits.
+  pollfd sent{.fd = errors[0], .events = POLLIN, .revents = 0};
+  ASSERT_EQ(::poll(&sent, 1, static_cast<int>(std::chrono::milliseconds(kLimit).count())), 1);
+  ASSERT_NE(sent.revents & POLLIN, 0);
   BlockingPool files;
   boost::asio::io_context io;
   Owner owner;
