@@ -20,7 +20,7 @@ inline constexpr MessageId kMsgDeviceFailed{"e4da790240d74803922a1f5033e38530"};
 inline constexpr MessageId kMsgHostSlow{"a21272a75d6148de8e0462f0c731fd63"};
 // A host has stopped working and is killed; what it had goes to the next one. DEVICE, HOST_PID.
 inline constexpr MessageId kMsgHostHung{"2d6ce1138eee483d8ab6eef57618c7e6"};
-// A host was killed and does not end, as its storage does not answer: the device is held until it has ended.
+// A host was killed and does not end, as its storage does not answer: commands wait until it has ended.
 // DEVICE, HOST_PID. The same id, at level info, when it has.
 inline constexpr MessageId kMsgHostUnkillable{"8ec17f8570c041ba832cb15f32d02f0d"};
 // Commands were older than the kernel's cmd_time_out and were answered without being run. DEVICE.
@@ -29,7 +29,7 @@ inline constexpr MessageId kMsgCommandsExpired{"04980d9786c14c8d857b81da213cd8b9
 inline constexpr MessageId kMsgHostsAdopted{"f5cf15f62eca4eafadd8742c619c1d50"};
 // A host broke the channel's or the control socket's rules and was ended. DEVICE, HOST_PID.
 inline constexpr MessageId kMsgHostLied{"e5ec1e835d39455aa7006c80ade83cfa"};
-// A command killed two hosts and was answered with an error instead of a third. DEVICE.
+// A command was in flight at the deaths of several hosts and was answered with an error. DEVICE.
 inline constexpr MessageId kMsgCommandPoisoned{"030d2efc4692467b8111265fbc56e88d"};
 // A write back failed while a host was being ended: the next flush fails. DEVICE, HOST_PID.
 inline constexpr MessageId kMsgWritesLost{"d07dbb215efa4b329aabe4d333705403"};

@@ -28,10 +28,4 @@ using UioMinor = Quantity<struct UioMinorTag, std::uint32_t>;      // N of /dev/
   return end;
 }
 
-[[nodiscard]] constexpr std::optional<ByteCount> to_bytes(BlockCount count, std::uint32_t block_bytes) {
-  ByteCount bytes;
-  if (__builtin_mul_overflow(count.value, std::uint64_t{block_bytes}, &bytes.value)) return std::nullopt;
-  return bytes;
-}
-
 }  // namespace bulkhead

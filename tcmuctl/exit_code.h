@@ -11,7 +11,7 @@ enum class ExitCode : int {
   NotRunning = 3,     // no message bus, or no supervisor on it
   NotFound = 4,       // no such device or handler
   Ambiguous = 5,      // several devices have that name
-  Denied = 6,         // this takes root
+  Denied = 6,         // this takes root, or whom polkit allows
   InvalidConfig = 7,  // check-config: the config string is not valid
   Problems = 8,       // doctor found something that keeps devices from being served
   TimedOut = 9,       // no answer in time

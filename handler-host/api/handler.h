@@ -114,7 +114,8 @@ class Device {
   virtual void write(ByteOffset to, std::span<const std::byte> from, Durability durability, Io& io) = 0;
   // Everything answered before this call is on stable storage at done(). A failed flush means that unflushed
   // writes may be lost: it is reported to whoever asked, as HARDWARE ERROR / WRITE ERROR, and not tried
-  // again. Busy: nothing was tried, nothing is lost.
+  // again. Busy: nothing was tried, nothing is lost. NotSupported: there is nothing to flush; SYNCHRONIZE
+  // CACHE is refused then.
   virtual void flush(Io& io) = 0;
   // The content of the range is no longer needed. Reads as zeroes afterwards if geometry().discard_zeroes.
   virtual void discard(ByteOffset at, ByteCount length, Io& io) = 0;

@@ -83,8 +83,6 @@ Excludes excluded_beside(std::uint8_t opcode) {
     case 0xa3:  // MAINTENANCE IN
     case 0x34:  // PRE-FETCH 10/16
     case 0x90:
-    case 0x35:  // SYNCHRONIZE CACHE 10/16
-    case 0x91:
       return Excludes::Nothing;
     case 0x9c:  // WRITE ATOMIC 16
       return Excludes::All;

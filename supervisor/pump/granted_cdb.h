@@ -31,9 +31,11 @@ struct BlockTransfer {
 
 // What a command that is with the host keeps the supervisor from doing beside it.
 enum class Excludes : std::uint8_t {
-  Nothing,  // it only looks, or flushes what was answered before
-  Writes,   // it may change blocks, or what may be done with them
-  All,      // its change is seen wholly or not at all: WRITE ATOMIC
+  Nothing,  // it only looks
+  // It may change blocks, or what may be done with them. Or it flushes: should that fail, the host counts
+  // what was written by grant before as told of, and what came after it was asked for must not be among that.
+  Writes,
+  All,  // its change is seen wholly or not at all: WRITE ATOMIC
 };
 [[nodiscard]] Excludes excluded_beside(std::uint8_t opcode);
 

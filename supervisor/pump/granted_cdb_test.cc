@@ -134,6 +134,8 @@ TEST(ExcludedBeside, EverythingThatMayChangeBlocks) {
   }
   EXPECT_EQ(excluded_beside(0x9c), Excludes::All);
   EXPECT_EQ(excluded_beside(0x55), Excludes::Writes);  // MODE SELECT: write protection
+  for (const unsigned flush : {0x35u, 0x91u, 0x1bu})
+    EXPECT_EQ(excluded_beside(static_cast<std::uint8_t>(flush)), Excludes::Writes);
   EXPECT_EQ(excluded_beside(0x88), Excludes::Nothing);
 }
 

@@ -204,6 +204,25 @@ TEST_F(GrantedPathTest, AFlushThatStorageHasToDoIsTheHosts) {
   EXPECT_EQ(stats->granted_flushes.get(), 0u);
 }
 
+// The host takes what it finds counted when it begins a flush for answered before: losses.h.
+TEST_F(GrantedPathTest, WhatComesBehindAFlushIsNotCountedBeforeIt) {
+  FakeHost& host = start_granting_host();
+  GrantedFile stored = granted_file();
+  stored.nothing_to_flush = false;
+  path.set_grant(IoGrant(stored));
+  const std::uint32_t before = host.granted_writes();
+  kernel.queue(cdb10(0x35, 0, 0), FakeKernel::Data::None, 0);
+  EXPECT_FALSE(good(write(3, 0x77)));  // both in one turn
+  const auto flush = host.next(), behind = host.next();
+  ASSERT_TRUE(flush && behind);
+  EXPECT_EQ(host.granted_writes(), before);
+  EXPECT_TRUE(good(read(9)));
+  host.answer(*flush);
+  turn();
+  EXPECT_FALSE(good(write(3, 0x78))) << "beside an older one of its block";
+  EXPECT_TRUE(good(write(9, 0x78)));
+}
+
 // Its initiator would get what lies in the kernel's data area.
 TEST_F(GrantedPathTest, AFlushThatIsDeclaredToReadIsTheHosts) {
   FakeHost& host = start_granting_host();
