@@ -175,11 +175,12 @@ awaitable<void> Supervisor::stop_or_make_way() {
     if (stop_reason(job) == StopReason::Restart && !stopping_) {
       stopping_ = true;
       state_.tell("STOPPING=1\nSTATUS=Making way for the next supervisor");
+      co_await state_.told();
+      // From here on nothing is waited for: nobody shall act on what leave_running() ends.
       log(Level::Info, {}, "the next supervisor goes on with the hosts");
       manager_.leave_running();
       bus_.stop();
       link_.close();
-      co_await state_.told();
       io_.stop();
       co_return;
     }

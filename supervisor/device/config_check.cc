@@ -40,12 +40,13 @@ class CheckOwner final : public HostSession::Owner {
 
   awaitable<Result<UniqueFd>> host_asks_file(FileAsked asked) override {
     if (!may_open_) co_return fail(Cause::Denied, EACCES, "only root may have files opened");
-    asked.create_bytes = 0;  // a check changes nothing
+    asked.create_bytes = 0;                // a check changes nothing
+    const BlockingPool& closes = closes_;  // the check may be over, and we gone, before the file is open
     auto opened = co_await files_.open(config_, std::move(asked), policy_, kOpenDeadline);
     if (!opened) co_return std::unexpected(std::move(opened.error()));
     std::vector<UniqueFd> unwanted;
     unwanted.push_back(std::move(opened->witness));
-    closes_.close_here(std::move(unwanted));
+    closes.close_here(std::move(unwanted));
     co_return std::move(opened->file);
   }
   awaitable<Result<control::Identity>> host_asks_identity() override {

@@ -82,13 +82,13 @@ awaitable<void> Device::live(KernelDeviceAge age, PendingReply added, std::optio
   boost::asio::co_spawn(context_.io, watch(), boost::asio::detached);
   while (!leaving_) {
     Result<> up;
-    if (ring_broken_ && !host_) co_await reopen_ring();
     if (host_ && (!attached_ || host_end_)) {  // adopted, or of a configuration that is refused
       log(Level::Warning, log_fields(), "this handler-host can't go on; a fresh one takes its commands");
       ask_at_end_ = true;
       co_await lose_host();
       if (leaving_) break;
     }
+    if (ring_broken_ && !host_) co_await reopen_ring();
     const bool going_on = host_ != nullptr;  // it was adopted, or a request has brought it up
     if (!going_on) up = co_await bring_up();
     if (!up) {

@@ -11,6 +11,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
 #include "base/log.h"
@@ -300,12 +301,14 @@ awaitable<void> HostSession::watch_end() {
 // for descriptors may be among it, and systemd, which has a copy of the socket, should not close them.
 void HostSession::hear_last_words() {
   std::string_view rule;
+  std::vector<UniqueFd> unwanted;  // closed by one thread, however many they are
   for (int i = 0; i < kLastWords; ++i) {
     auto packet = receive_packet(process_.control());
     if (!packet || !*packet) break;
     if (rule.empty()) rule = messages_.take((*packet)->bytes, (*packet)->fds.size());
-    files_.close_here(std::move((*packet)->fds));
+    std::ranges::move((*packet)->fds, std::back_inserter(unwanted));
   }
+  files_.close_here(std::move(unwanted));
 }
 
 void HostSession::hello() {

@@ -69,7 +69,8 @@ bool DataPath::work() {
     tell_idle_ = false;
     events_.idle();
   }
-  return more_answers || more_commands || more_to_submit || room_again;
+  const bool lost_ring = !broken_ && ring_.was_reset();  // the next turn tells
+  return more_answers || more_commands || more_to_submit || room_again || lost_ring;
 }
 
 // Once nothing is left to do, a host that answers must ring; one that answered just now did not.
@@ -202,9 +203,9 @@ void DataPath::manage(const RingTaskManagement& request) {
 // True: there is more that can go on at once.
 bool DataPath::submit_waiting() {
   turn_due_ns_ = 0;
-  if (!channel_ || held_ || broken_) return false;  // a broken ring's data area is not what it was
+  if (!channel_ || held_) return false;
   std::uint64_t granted_bytes = 0;
-  while (next_to_submit_ && (suspects_ == 0 || submitted_ == 0)) {
+  while (next_to_submit_ && (suspects_ == 0 || submitted_ == 0) && ring_is_ours()) {
     if (granted_bytes >= kGrantedAtOnce) return true;
     const SlotIndex index = *next_to_submit_;
     if (table_.at(index).progress.state != CommandState::Waiting || reading(index)) {

@@ -47,6 +47,15 @@ class RingResetTest : public DataPathTest {
   }
 };
 
+TEST_F(RingResetTest, AtTheRingsBeginningWhatWaitedIsNotGivenToAHostThatComesBeforeATurn) {
+  write_block(0, 0xaa);
+  turn();
+  kernel.reset();
+  write_block(9, 0x99);
+  EXPECT_FALSE(start_host().next());
+  EXPECT_NE(ring_error, "");
+}
+
 TEST_F(RingResetTest, WhatWaitedForAHostIsNotGivenToTheNextOneWithOthersData) {
   start_host_past_the_beginning();
   kill_host();
@@ -121,7 +130,9 @@ int points_left = 0;
 std::move_only_function<void()> at_the_point;
 
 // Wherever it comes: no request is taken for an answer, and the kernel finds nothing to complain of.
-TEST_F(RingResetTest, MayComeBetweenAnyTwoStoresOfATurn) {
+class ResetWithinATurn : public RingResetTest, public ::testing::WithParamInterface<bool> {};
+
+TEST_P(ResetWithinATurn, MayComeBetweenAnyTwoStores) {
   bool came = true;
   for (int point = 1; came; ++point) {
     FakeKernel fresh({.ring_bytes = 8192, .data_blocks = 256, .read_len = true});
@@ -138,9 +149,11 @@ TEST_F(RingResetTest, MayComeBetweenAnyTwoStoresOfATurn) {
       host.answer(host.next().value());
     };
     serve();
-    while (served.turn()) {
+    if (GetParam()) {  // the tail is past the beginning
+      while (served.turn()) {
+      }
+      serve();
     }
-    serve();
     std::uint64_t other = 0;
     const std::vector<std::uint8_t> start_unit{0x1b, 0, 0, 0, 1, 0};
     points_left = point;
@@ -160,6 +173,7 @@ TEST_F(RingResetTest, MayComeBetweenAnyTwoStoresOfATurn) {
     EXPECT_FALSE(fresh.finished(other)) << "store " << point << ": answered and not done";
   }
 }
+INSTANTIATE_TEST_SUITE_P(AtAndPastTheBeginning, ResetWithinATurn, ::testing::Bool());
 #endif
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/shared_memory.h"
 #include "proto/opcode_facts.h"
@@ -106,7 +107,7 @@ Result<CommandRing> CommandRing::adopt(std::span<std::byte> region, JournalCurso
     return malformed(ring->published_, "the tail was moved by somebody else: the ring was reset");
   // publish() steps over PADs and task management without saying so in `answered`.
   if (ring->between(ring->tail_, ring->published_, ring->next_)) ring->tail_ = ring->published_;
-  const std::uint32_t head = ring->load_head();
+  const std::uint32_t head = ring->head();
   if (head >= ring->ring_bytes_ || !ring->between(ring->published_, ring->tail_, ring->next_) ||
       !ring->between(ring->published_, ring->next_, head))
     return malformed(ring->next_, "the journal and the ring do not agree");
@@ -119,19 +120,7 @@ bool CommandRing::between(std::uint32_t from, std::uint32_t at, std::uint32_t to
 }
 
 std::uint32_t CommandRing::way(std::uint32_t from, std::uint32_t to) const {
-  return (to + ring_bytes_ - from) % ring_bytes_;
-}
-
-std::uint32_t CommandRing::load_head() const {
-  return load_acquire(object_at<std::uint32_t>(region_, offsetof(kernel::Mailbox, head)));
-}
-
-// The tail is ours alone, but for the kernel's action/reset_ring, which tells nobody (tcmu_reset_ring). Where
-// the tail was 0 already, the head has gone back to before what was taken; if new entries have brought it
-// past that again, they lack the mark: carrier_from().
-bool CommandRing::was_reset() const {
-  if (found_reset_ || way(published_, next_) > way(published_, load_head())) return true;
-  return load_relaxed(object_at<std::uint32_t>(region_, offsetof(kernel::Mailbox, tail))) != published_;
+  return to >= from ? to - from : to + ring_bytes_ - from;
 }
 
 std::uint32_t CommandRing::after(std::uint32_t at, std::uint32_t length) const {
@@ -192,7 +181,7 @@ Result<RingTaskManagement> CommandRing::parse_task_management(const Entry& entry
 }
 
 Result<RingEntry> CommandRing::peek() {
-  const std::uint32_t head = load_head();
+  const std::uint32_t head = this->head();
   if (head >= ring_bytes_ || head % 8 != 0) return malformed(head, "head outside of the ring");
   if (was_reset()) return malformed(published_, "the tail was moved by somebody else: the ring was reset");
   while (next_ != head) {
@@ -287,6 +276,7 @@ void CommandRing::answer(const RingAnswer& answer) {
 }
 
 bool CommandRing::publish() {
+  if (tail_ == published_ && (tail_ == next_ || is_command(tail_))) return false;
   if (was_reset()) return false;
   // Entries without an answer of their own would keep the tail from ever meeting the head of an idle ring.
   const auto end = carrier_from(tail_);
@@ -297,15 +287,19 @@ bool CommandRing::publish() {
   tail_ = *end;
   if (tail_ == published_) return false;
   persist(cursors_->publishing, RingMove{published_, tail_});
-  // Not a plain store: after a reset just now the kernel would take new requests for answers.
+  // Not a plain store: after a reset just now the kernel would take new requests for answers. A tail of 0 is
+  // the same after it, so there a second look must do; the kernel does not before it is kicked.
   crash_point();
   auto& tail = object_at<std::uint32_t>(region_, offsetof(kernel::Mailbox, tail));
   if (!std::atomic_ref(tail).compare_exchange_strong(published_, tail_)) {
     found_reset_ = true;
     return false;
   }
-  published_ = tail_;
-  return true;
+  if (std::exchange(published_, tail_) != 0 || !begun_anew()) return true;
+  std::uint32_t ours = tail_;
+  std::atomic_ref(tail).compare_exchange_strong(ours, 0);
+  found_reset_ = true;
+  return false;
 }
 
 }  // namespace bulkhead::supervisor

@@ -21,8 +21,10 @@
 
 #include "base/error.h"
 #include "base/quantity.h"
+#include "base/shared_memory.h"
 #include "proto/channel_abi.h"
 #include "supervisor/journal/journal_abi.h"
+#include "supervisor/ring/kernel_abi.h"
 
 namespace bulkhead::supervisor {
 
@@ -84,10 +86,16 @@ class CommandRing {
   bool publish();
 
   // Somebody has reset the ring: what was taken has been ended, and its part of the data area may be others'.
-  [[nodiscard]] bool was_reset() const;
+  // The tail is ours alone, but for the kernel's action/reset_ring, which tells nobody (tcmu_reset_ring).
+  [[nodiscard]] bool was_reset() const {
+    const auto tail = load_relaxed(object_at<std::uint32_t>(region_, offsetof(kernel::Mailbox, tail)));
+    return found_reset_ || tail != published_ || (tail == 0 && begun_anew());
+  }
 
   // Where the kernel writes next: it has moved when commands came.
-  [[nodiscard]] std::uint32_t head() const { return load_head(); }
+  [[nodiscard]] std::uint32_t head() const {
+    return load_acquire(object_at<std::uint32_t>(region_, offsetof(kernel::Mailbox, head)));
+  }
 
   [[nodiscard]] bool read_len_supported() const { return read_len_supported_; }
   // The part of the region that segments may lie in.
@@ -105,8 +113,10 @@ class CommandRing {
   [[nodiscard]] std::uint32_t length_at(std::uint32_t at) const;
   [[nodiscard]] std::uint32_t way(std::uint32_t from, std::uint32_t to) const;
   [[nodiscard]] bool between(std::uint32_t from, std::uint32_t at, std::uint32_t to) const;
+  // Of a ring whose tail is 0, before a reset and after it: the head has gone back to before what was taken,
+  // or new entries, which lack the mark, lie there.
+  [[nodiscard]] bool begun_anew() const { return next_ != 0 && (head() < next_ || !carrier_from(0)); }
   void move_next(std::uint64_t count, std::uint32_t to);
-  [[nodiscard]] std::uint32_t load_head() const;
   [[nodiscard]] std::optional<std::uint32_t> carrier_from(std::uint32_t at) const;
 
   std::span<std::byte> region_;
