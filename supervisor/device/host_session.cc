@@ -89,6 +89,7 @@ HostSession::~HostSession() {
   control_.release();
   errors_.release();
   exit_.release();
+  if (ended_) return;
   // What was not read may hold descriptors.
   std::vector<UniqueFd> unread;
   unread.push_back(std::move(process_.control()));

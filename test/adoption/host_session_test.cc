@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -19,6 +20,7 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <span>
@@ -115,12 +117,22 @@ Result<std::shared_ptr<HostSession>> serve(boost::asio::io_context& io, const Bl
   return session;
 }
 
+// A thread of the test before, which may hold a lock, would leave it held in a child.
+bool no_thread_is_left() {
+  auto threads = [] { return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}); };
+  static const auto at_first = threads();
+  const auto deadline = std::chrono::steady_clock::now() + kLimit;
+  while (threads() > at_first && std::chrono::steady_clock::now() < deadline) ::sched_yield();
+  return threads() <= at_first;
+}
+
 class Succession : public ::testing::Test {
  protected:
   enum class Death : std::uint8_t { AtOnce, WhenAskedForTheIdentity };
   // A supervisor in a process of its own: starts a host and is killed. `kept` is then what systemd would have
   // kept of it.
   void live_and_die(const std::string& config, Death death = Death::AtOnce) {
+    ASSERT_TRUE(no_thread_is_left());
     auto ends = Channel::create(kSize);
     ASSERT_TRUE(ends);
     auto wire = std::move(*make_control_pair());
@@ -318,6 +330,7 @@ TEST(UnwantedDescriptors, HoldNobodyUpHoweverLongTheyTakeToClose) {
   int errors[2];
   ASSERT_EQ(::pipe2(errors, O_CLOEXEC | O_NONBLOCK), 0);
   UniqueFd writes_errors(errors[1]);
+  ASSERT_TRUE(no_thread_is_left());
   const pid_t liar = ::fork();
   if (liar == 0) {
     ::dup2(writes_errors.get(), STDERR_FILENO);
