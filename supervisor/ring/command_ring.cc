@@ -261,16 +261,20 @@ void CommandRing::answer(const RingAnswer& answer) {
   }
   const std::uint32_t at = *carrier;
   const std::size_t slot = std::size_t{ring_offset_} + at;
-  // len_op goes back as it came: the kernel walks by it.
-  auto response = kernel::Response{.header = read_field<kernel::EntryHeader>(region_, slot)};
-  response.header.cmd_id = answer.id.value;
-  // Assigned, not or-ed: the carrier's flags are those of a command long gone.
-  response.header.uflags = answer.read_len > 0 && read_len_supported_ ? kernel::kUflagReadLen : 0;
+  kernel::Response response{};
   response.scsi_status = answer.scsi_status;
   response.read_len = answer.read_len;
   // The kernel hands all 96 bytes to the initiator: those without sense are zero.
   std::copy_n(answer.sense.begin(), std::min(answer.sense.size(), channel::kSenseBytes), response.sense);
-  persist_bytes(region_.subspan(slot, sizeof response), std::as_bytes(std::span(&response, 1)));
+  // Of the header neither len_op, by which the kernel walks, nor kflags: after a reset just now a new entry
+  // may lie here, and must not get the mark.
+  constexpr std::size_t body = sizeof(kernel::EntryHeader);
+  persist_bytes(region_.subspan(slot + body, sizeof response - body),
+                std::as_bytes(std::span(&response, 1)).subspan(body));
+  persist(object_at<std::uint16_t>(region_, slot + offsetof(kernel::EntryHeader, cmd_id)), answer.id.value);
+  // Assigned, not or-ed: the carrier's flags are those of a command long gone.
+  persist(object_at<std::uint8_t>(region_, slot + offsetof(kernel::EntryHeader, uflags)),
+          answer.read_len > 0 && read_len_supported_ ? kernel::kUflagReadLen : std::uint8_t{0});
   tail_ = after(at, length_at(at));
   persist(cursors_->answered, RingMark(answer.sequence + 1, tail_));
 }
