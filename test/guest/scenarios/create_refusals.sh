@@ -21,7 +21,7 @@ refused() {
   number=$((number + 1))
   place=$(hand_device 1 "bad$number" "dev_config=$config" "$@")
   expect_eq "$(enable_errno "$place")" "$errno" "enabling $config with $*"
-  wait_until 10 said "$pattern" || die "for $config with $* the journal has no line that matches: $pattern"
+  heard "$pattern" || die "for $config with $* the journal has no line that matches: $pattern"
   no_uio || die "$config with $* leaves a uio device"
   wait_until 10 no_hosts_at_all || die "$config with $* leaves a host"
   hand_remove "$place"
@@ -32,6 +32,8 @@ follow_journal() {
   journalctl -q -f --no-pager -o cat --after-cursor="$JOURNAL_CURSOR" -u "$SUPERVISOR" >/run/followed-journal &
 }
 said() { grep -qE -- "$1" /run/followed-journal; }
+# heard PATTERN: the daemon says so, in time. Of two messages whose times are the wrong way round following misses one.
+heard() { happens 10 said "$1" || journal_has "$1"; }
 
 # refused_early PATTERN CONFIG: by CheckConfig, without a device.
 refused_early() {
@@ -82,7 +84,7 @@ own_disks() {
   disk=$(hand_loopback own)
   above=$(hand_device 2 above "dev_config=file/$disk" "dev_size=$((64 * MIB))")
   expect_eq "$(enable_errno "$above")" EINVAL "enabling a LUN on the disk"
-  wait_until 10 said "$disk is a LUN of TCMU itself.*what that LUN is made of" || die "the journal does not say so"
+  heard "$disk is a LUN of TCMU itself.*what that LUN is made of" || die "the journal does not say so"
   hand_remove "$above"
   refused_early 'is a LUN of TCMU itself' "file/$disk?ro=on"
   dmsetup create upon --table "0 2048 linear $disk 0"
@@ -224,19 +226,19 @@ locks() {
   expect_eq "$(enable_errno "$first")" 0 "enabling the first LUN of a file"
   second=$(hand_device 2 second dev_config=file//scratch/good.img "dev_size=$((64 * MIB))")
   expect_eq "$(enable_errno "$second")" EBUSY "enabling the second LUN of a file"
-  wait_until 10 said '/scratch/good.img is wanted by user_2/second and open for writing by user_1/first: .*lock=off' || die "the journal does not say so"
+  heard '/scratch/good.img is wanted by user_2/second and open for writing by user_1/first: .*lock=off' || die "the journal does not say so"
   # By another name it is the same file.
   ln -s good.img /scratch/link.img
   third=$(hand_device 3 third dev_config=file//scratch/link.img "dev_size=$((64 * MIB))")
   expect_eq "$(enable_errno "$third")" EBUSY "enabling the same file through a link"
-  wait_until 10 said 'link.img is wanted by user_3/third and open for writing by user_1/first as /scratch/good.img' ||
+  heard 'link.img is wanted by user_3/third and open for writing by user_1/first as /scratch/good.img' ||
     die "the journal does not say so of the link"
   # The next supervisor knows from the host that it goes on with; the next host of the LUN gets its image.
   systemctl restart "$SUPERVISOR"
   main=$(main_pid)
   wait_state first serving
   expect_eq "$(enable_errno "$second")" EBUSY "enabling the second LUN after a restart of the supervisor"
-  wait_until 10 said 'is wanted by user_2/second and open for writing by user_1/first: ' || die "the journal does not say so"
+  heard 'is wanted by user_2/second and open for writing by user_1/first: ' || die "the journal does not say so"
   local host
   host=$(property first HostPid)
   kill -KILL "$host"
@@ -267,7 +269,7 @@ broken_handlers() {
   local place
   place=$(hand_device 1 broken dev_config=broken/x dev_size=1048576)
   [ "$(enable_errno "$place")" != 0 ] || die "a handler that is no library serves a LUN"
-  wait_until 10 said 'handler_broken.so' || die "the journal does not name the broken library"
+  heard 'handler_broken.so' || die "the journal does not name the broken library"
   expect_nothing_left
   hand_remove "$place"
   # The good ones do not suffer.
