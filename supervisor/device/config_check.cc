@@ -44,9 +44,7 @@ class CheckOwner final : public HostSession::Owner {
     const BlockingPool& closes = closes_;  // the check may be over, and we gone, before the file is open
     auto opened = co_await files_.open(config_, std::move(asked), policy_, kOpenDeadline);
     if (!opened) co_return std::unexpected(std::move(opened.error()));
-    std::vector<UniqueFd> unwanted;
-    unwanted.push_back(std::move(opened->witness));
-    closes.close_here(std::move(unwanted));
+    [[maybe_unused]] const auto unwanted = closes.closed_here(std::move(opened->witness));
     co_return std::move(opened->file);
   }
   awaitable<Result<control::Identity>> host_asks_identity() override {

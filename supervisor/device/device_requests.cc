@@ -194,10 +194,8 @@ awaitable<Result<UniqueFd>> Device::host_asks_file(FileAsked asked) {
   if (!opened) co_return std::unexpected(std::move(opened.error()));
   // The next host may serve another file.
   if (host_ != asker) {
-    std::vector<UniqueFd> unwanted;
-    unwanted.push_back(std::move(opened->file));
-    unwanted.push_back(std::move(opened->witness));
-    context_.files.close_here(std::move(unwanted));
+    [[maybe_unused]] const auto file = context_.files.closed_here(std::move(opened->file));
+    [[maybe_unused]] const auto witness = context_.files.closed_here(std::move(opened->witness));
     co_return fail(Cause::PeerBroken, EPIPE, "the host that asked for a file is gone");
   }
   if (opened->witness) {

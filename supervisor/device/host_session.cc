@@ -91,9 +91,7 @@ HostSession::~HostSession() {
   exit_.release();
   if (ended_) return;
   // What was not read may hold descriptors.
-  std::vector<UniqueFd> unread;
-  unread.push_back(std::move(process_.control()));
-  files_.close_here(std::move(unread));
+  [[maybe_unused]] const auto unread = files_.closed_here(std::move(process_.control()));
 }
 
 awaitable<Result<>> HostSession::start(control::Start start, std::optional<HostEnds> ends, Seconds limit) {
@@ -356,9 +354,7 @@ awaitable<void> HostSession::serve_file(control::OpenFile asked) {
   if (file) {
     const int fd = file->get();
     send(answer, std::span(&fd, 1));
-    std::vector<UniqueFd> sent;
-    sent.push_back(std::move(*file));
-    files_.close_here(std::move(sent));
+    [[maybe_unused]] const auto sent = files_.closed_here(std::move(*file));
   } else {
     auto* failure = answer.mutable_file_opened()->mutable_failure();
     failure->set_sys_errno(errno_of(file.error()));

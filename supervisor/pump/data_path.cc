@@ -192,7 +192,6 @@ void DataPath::manage(const RingTaskManagement& request) {
       listed_.push_back({index, progress.generation});
       continue;
     }
-    if (next_to_submit_ == index) next_to_submit_ = i;
     finish(index, kStatusTaskAborted, {}, 0);
     ++tasks.answered;
   }

@@ -28,7 +28,6 @@ void DataPath::end_waits() {
     const bool busy = busy_after != 0 && now_ns_ >= command.arrived_ns + busy_after;
     // Later ones have waited less.
     if (!refuse && !busy) break;
-    if (next_to_submit_ == index) next_to_submit_ = i;
     if (given_up_by_kernel(command))
       expire(index);
     else if (refuse)
